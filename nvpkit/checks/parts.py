@@ -1,0 +1,73 @@
+"""Small working parts that the checks hand to students' code and compare with: plain functions and nets of our own."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+
+def generator(seed: int) -> torch.Generator:
+    """Return a CPU generator of its own for a seed."""
+    return torch.Generator().manual_seed(int(seed) % 2**63)
+
+
+def randn(*shape: int, gen: torch.Generator, dtype: torch.dtype = torch.float64) -> torch.Tensor:
+    """Return standard normal numbers, the same values in every dtype."""
+    return torch.randn(*shape, generator=gen, dtype=torch.float64).to(dtype)
+
+
+def random_mask(dim: int, gen: torch.Generator) -> torch.Tensor:
+    """Return a mask (dim,) of 0 and 1, float32, with at least one of each, neither halves nor even/odd by plan."""
+    mask = torch.zeros(dim)
+    n_kept = 1 + int(torch.randint(dim - 1, (), generator=gen))
+    mask[torch.randperm(dim, generator=gen)[:n_kept]] = 1
+    return mask
+
+
+class SmoothNet(nn.Module):
+    """A net dim_in -> dim_out with one tanh layer and large random weights and biases: smooth, and never zero."""
+
+    def __init__(self, dim_in: int, dim_out: int, gen: torch.Generator, width: int = 7):
+        super().__init__()
+        self.first = nn.Linear(dim_in, width)
+        self.last = nn.Linear(width, dim_out)
+        rerandomise(self, gen)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.last(torch.tanh(self.first(x)))
+
+
+def rerandomise(module: nn.Module, gen: torch.Generator, gain: float = 1.0) -> None:
+    """Give every floating parameter fresh random values: a net that starts at zero would hide bugs."""
+    with torch.no_grad():
+        for parameter in module.parameters():
+            fan_in = parameter.shape[-1] if parameter.ndim > 1 else 4
+            parameter.copy_(gain * randn(*parameter.shape, gen=gen) / fan_in**0.5)
+
+
+def difference_points(x: torch.Tensor, step: float = 1e-4) -> torch.Tensor:
+    """Return the points (2 B D, D) at which a map must be known for its Jacobians at x (B, D) by differences."""
+    dim = x.shape[1]
+    steps = step * torch.eye(dim, dtype=x.dtype)
+    return torch.cat([(x[:, None] + steps).reshape(-1, dim), (x[:, None] - steps).reshape(-1, dim)])
+
+
+def difference_jacobian(values: torch.Tensor, n_points: int, step: float = 1e-4) -> torch.Tensor:
+    """Return Jacobians (B, D, D), rows outputs, from a map's values at `difference_points(x)`.
+
+    The error is of order step^2.
+    """
+    dim = values.shape[1]
+    upper, lower = values.reshape(2, n_points, dim, dim)
+    return ((upper - lower) / (2 * step)).transpose(1, 2)
+
+
+def logistic_log_prob(z: torch.Tensor) -> torch.Tensor:
+    """Return the log-density (B,) of D independent standard logistic variables at z (B, D), stable for any z."""
+    return -(F.softplus(z) + F.softplus(-z)).sum(-1)
+
+
+def gaussian_log_prob(z: torch.Tensor) -> torch.Tensor:
+    """Return the log-density (B,) of a standard normal at z (B, D)."""
+    return -0.5 * (z.square() + torch.log(torch.tensor(2 * torch.pi, dtype=z.dtype))).sum(-1)
