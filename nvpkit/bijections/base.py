@@ -1,0 +1,77 @@
+"""The contract that every layer keeps, and the chain that composes layers."""
+
+import torch
+from torch import nn
+
+from nvpkit.errors import InverseNotAvailable, ShapeError
+
+
+class Bijection(nn.Module):
+    """An invertible map between data x and latent z that knows its volume change.
+
+    ``forward(x) -> (z, log_det)`` goes from data to latent, ``inverse(z) -> (x, log_det)`` comes back. ``log_det`` is
+    log|det J| of the map that was just applied, one number for each sample: shape (B,). The two log-dets of one point
+    sum to zero. Inputs are never changed in place; results keep dtype and device.
+    """
+
+    def forward(self, x, context=None):
+        """Map data x (B, ...) to (z, log_det (B,))."""
+        raise TypeError(f"{type(self).__name__} is a Bijection and must define forward(x) -> (z, log_det)")
+
+    def inverse(self, z, context=None):
+        """Map latent z (B, ...) to (x, log_det (B,)); raises InverseNotAvailable where there is no inverse."""
+        raise InverseNotAvailable(f"{type(self).__name__} has no inverse: it can be computed from data to latent only")
+
+    def initialise(self, x):
+        """Set parameters from a batch of data where the layer has something to set; by default there is nothing."""
+
+    def check_input(self, x):
+        """Raise ValueError when x cannot be this layer's input. ``Flow`` calls it once for each batch, at its door."""
+
+
+class Chain(Bijection):
+    """Layers applied one after the other; log-dets add up (chain rule), the inverse runs in reverse order.
+
+    >>> import torch
+    >>> from nvpkit.bijections import Scaling
+    >>> chain = Chain([Scaling(2), Scaling(2)])
+    >>> z, log_det = chain(torch.ones(3, 2))
+    >>> z.shape, log_det.shape
+    (torch.Size([3, 2]), torch.Size([3]))
+    """
+
+    def __init__(self, layers):
+        super().__init__()
+        self.layers = nn.ModuleList(layers)
+        if len(self.layers) == 0:
+            raise ValueError("Chain needs at least one layer, got an empty list")
+
+    def forward(self, x, context=None):
+        log_det = 0.0
+        for layer in self.layers:
+            x, step = layer(x, context)
+            log_det = log_det + step
+        return x, log_det
+
+    def inverse(self, z, context=None):
+        log_det = 0.0
+        for layer in reversed(self.layers):
+            z, step = layer.inverse(z, context)
+            log_det = log_det + step
+        return z, log_det
+
+    @torch.no_grad()
+    def initialise(self, x):
+        """Initialise the layers in order, each with what the layers before it make of x."""
+        for layer in self.layers:
+            layer.initialise(x)
+            x, _ = layer(x)
+
+    def check_input(self, x):
+        self.layers[0].check_input(x)
+
+
+def check_vector(x, dim, who):
+    """Raise ShapeError unless x is (B, dim); ``who`` names the layer in the message. Shapes only: it costs nothing."""
+    if x.ndim != 2 or x.shape[1] != dim:
+        raise ShapeError(f"{who} expects shape (B, {dim}), got {tuple(x.shape)}")

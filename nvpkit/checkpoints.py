@@ -1,0 +1,107 @@
+"""Trained flows on disk: a folder with the weights (model.pt) and, beside them, how to build the flow (model.json)."""
+
+import json
+import os
+import tempfile
+from pathlib import Path
+
+import torch
+
+from nvpkit.errors import CheckpointError
+
+FORMAT = "nvpkit flow 1"
+
+
+def save_flow(folder, flow, model, settings, **notes):
+    """Write the weights of ``flow`` and the builder call ``models.<model>(**settings)`` that makes its like.
+
+    ``notes`` (data set, figures, ...) go into the JSON file too. Each file appears whole or not at all.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    description = {"format": FORMAT, "model": model, "settings": settings, **notes}
+    write_atomically(folder / "model.pt", lambda path: torch.save(flow.state_dict(), path))
+    text = json.dumps(description, indent=2) + "\n"
+    write_atomically(folder / "model.json", lambda path: Path(path).write_text(text, encoding="utf-8"))
+
+
+def load_flow(folder):
+    """Return (flow in eval mode on the CPU, description) of a folder that ``save_flow`` wrote, or of its model.pt.
+
+    Raises CheckpointError, one sentence that names the file and the remedy, when a file is missing, empty, damaged or
+    not ours. Nothing in the files is executed.
+    """
+    from nvpkit import models
+
+    folder = Path(folder)
+    if folder.name in ("model.pt", "model.json"):
+        folder = folder.parent
+    description = _read_description(folder / "model.json")
+    builder = getattr(models, description["model"]) if description["model"] in models.__all__ else None
+    if builder is None:
+        raise CheckpointError(
+            f"{folder / 'model.json'} asks for a model {description['model']!r}, which this nvpkit does not have "
+            f"({', '.join(models.__all__)}): install a newer nvpkit"
+        )
+    try:
+        flow = builder(**description["settings"])
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"{folder / 'model.json'} has settings that do not build ({error}): {REMEDY}") from error
+    state = read_state(folder / "model.pt")
+    try:
+        flow.load_state_dict(state)
+    except (RuntimeError, TypeError, AttributeError) as error:
+        raise CheckpointError(
+            f"the weights in {folder / 'model.pt'} do not belong to the flow that model.json describes: {REMEDY}"
+        ) from error
+    return flow.eval(), description
+
+
+def write_atomically(path, write):
+    """Let ``write`` fill a file beside ``path``, then move it into place: ``path`` is never half written."""
+    path = Path(path)
+    handle, partial = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    os.close(handle)
+    try:
+        write(partial)
+        os.replace(partial, path)
+    except BaseException:
+        os.unlink(partial)
+        raise
+
+
+def read_state(path):
+    """Return the dictionary of tensors and plain values saved at ``path``; it is loaded with weights_only=True."""
+    path = Path(path)
+    _check_file(path)
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    # What torch.load raises on a damaged file depends on where the damage is: a zip, pickle, key or index error.
+    except Exception as error:
+        raise CheckpointError(f"{path} is damaged or no checkpoint of nvpkit: {REMEDY}") from error
+    if not isinstance(state, dict):
+        raise CheckpointError(f"{path} holds a {type(state).__name__}, not the weights of a flow: {REMEDY}")
+    return state
+
+
+REMEDY = "train again with `nvpkit train`, or name another folder"
+
+
+def _check_file(path):
+    if not path.is_file():
+        raise CheckpointError(f"{path} is not there: {REMEDY}")
+    if path.stat().st_size == 0:
+        raise CheckpointError(f"{path} is empty: {REMEDY}")
+
+
+def _read_description(path):
+    _check_file(path)
+    try:
+        description = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise CheckpointError(f"{path} is no valid JSON: {REMEDY}") from error
+    if not isinstance(description, dict) or description.get("format") != FORMAT:
+        raise CheckpointError(f"{path} does not say \"format\": \"{FORMAT}\", so nvpkit did not write it: {REMEDY}")
+    if not isinstance(description.get("model"), str) or not isinstance(description.get("settings"), dict):
+        raise CheckpointError(f"{path} lacks \"model\" or \"settings\": {REMEDY}")
+    return description

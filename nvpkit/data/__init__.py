@@ -1,0 +1,21 @@
+"""Data: toy densities on the plane, and images as integers."""
+
+from nvpkit.data.downloads import download
+from nvpkit.data.images import available, cache_folder, images, levels, search_folders
+from nvpkit.data.toy import checkerboard, eight_gaussians, moons, parabola, rings, spirals, toy
+
+__all__ = [
+    "available",
+    "cache_folder",
+    "checkerboard",
+    "download",
+    "eight_gaussians",
+    "images",
+    "levels",
+    "moons",
+    "parabola",
+    "rings",
+    "search_folders",
+    "spirals",
+    "toy",
+]
