@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from nvpkit.checks.diagnosis import likely, sample
 from nvpkit.checks.findings import Wrong
 from nvpkit.checks.values import Values, dtype_text, error_of, tolerance
 
@@ -20,12 +21,17 @@ def inputs_kept(values: Values, name: str, given: torch.Tensor, what: str) -> No
         raise Wrong(f"{what} got a .grad: a backward() was called inside. The caller does that, not the layer.")
 
 
-def same(got: torch.Tensor, expected: torch.Tensor, complaint) -> float:
-    """Return the error of `got`; Wrong with `complaint()` where it exceeds the dtype's tolerance."""
+def same(got: torch.Tensor, expected: torch.Tensor, start: str, mistakes: dict | None = None) -> float:
+    """Return the error of `got`; Wrong, with the likely mistake, where it exceeds the dtype's tolerance."""
     error = error_of(got, expected)
     if not error <= tolerance(got.dtype):
-        raise Wrong(complaint())
+        raise Wrong(f"{start} Expected {sample(expected)}, got {sample(got)}. {likely(got, expected, mistakes or {})}")
     return error
+
+
+def widen(errors: dict[torch.dtype, float], dtype: torch.dtype, error: float) -> None:
+    """Keep the largest error of each dtype."""
+    errors[dtype] = max(error, errors.get(dtype, 0.0))
 
 
 def report(errors: dict[torch.dtype, float]) -> str:

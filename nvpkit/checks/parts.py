@@ -71,3 +71,66 @@ def logistic_log_prob(z: torch.Tensor) -> torch.Tensor:
 def gaussian_log_prob(z: torch.Tensor) -> torch.Tensor:
     """Return the log-density (B,) of a standard normal at z (B, D)."""
     return -0.5 * (z.square() + torch.log(torch.tensor(2 * torch.pi, dtype=z.dtype))).sum(-1)
+
+
+class TinyFlow(nn.Module):
+    """An affine coupling and a scaling with random weights: a flow whose log-det differs from point to point."""
+
+    def __init__(self, dim: int, gen: torch.Generator):
+        super().__init__()
+        self.n_kept = dim // 2
+        self.net = SmoothNet(self.n_kept, 2 * (dim - self.n_kept), gen)
+        self.s = nn.Parameter(0.5 * randn(dim, gen=gen, dtype=torch.float32))
+
+    def _scale_shift(self, kept: torch.Tensor):
+        raw, shift = self.net(kept).chunk(2, -1)
+        return torch.tanh(raw), shift
+
+    def forward(self, x: torch.Tensor):
+        kept, others = x[:, : self.n_kept], x[:, self.n_kept :]
+        scale, shift = self._scale_shift(kept)
+        z = torch.cat([kept, others * scale.exp() + shift], 1) * self.s.exp()
+        return z, scale.sum(1) + self.s.sum()
+
+    def inverse(self, z: torch.Tensor):
+        z = z * (-self.s).exp()
+        kept, others = z[:, : self.n_kept], z[:, self.n_kept :]
+        scale, shift = self._scale_shift(kept)
+        x = torch.cat([kept, (others - shift) * (-scale).exp()], 1)
+        return x, -scale.sum(1) - self.s.sum()
+
+
+class TinyNice(nn.Module):
+    """NICE as in the paper: additive couplings that take turns, then a scaling; weights start small and random."""
+
+    def __init__(self, dim: int, n_layers: int, hidden: int, gen: torch.Generator):
+        super().__init__()
+        self.cut = dim // 2
+        sizes = [(self.cut, dim - self.cut), (dim - self.cut, self.cut)]
+        self.nets = nn.ModuleList()
+        for number in range(n_layers):
+            dim_in, dim_out = sizes[number % 2]
+            net = nn.Sequential(nn.Linear(dim_in, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU(),
+                                nn.Linear(hidden, dim_out))
+            rerandomise(net, gen, gain=0.7)
+            self.nets.append(net)
+        self.s = nn.Parameter(torch.zeros(dim))
+
+    def forward(self, x: torch.Tensor):
+        first, second = x[:, : self.cut], x[:, self.cut :]
+        for number, net in enumerate(self.nets):
+            if number % 2:
+                first = first + net(second)
+            else:
+                second = second + net(first)
+        return torch.cat([first, second], 1) * self.s.exp(), self.s.sum().expand(len(x))
+
+    def inverse(self, z: torch.Tensor):
+        x = z * (-self.s).exp()
+        first, second = x[:, : self.cut], x[:, self.cut :]
+        for number, net in reversed(list(enumerate(self.nets))):
+            if number % 2:
+                first = first - net(second)
+            else:
+                second = second - net(first)
+        return torch.cat([first, second], 1), -self.s.sum().expand(len(z))
