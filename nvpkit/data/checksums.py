@@ -40,7 +40,7 @@ ACCEPTED = {
 
 NOTES = {
     "caec874fbcdcd11751576c8579376130f7555dd1ce150bc52e7a9727e4172409": (
-        "USPS: the training file is a rebuilt one, not LIBSVM's own; its pixels agree with the official ones to rounding"
+        "USPS: the training file is a rebuilt one, not LIBSVM's own; its pixels agree with the official ones"
     ),
     "b0a7228d346a02438ac56d476c802315012429b5c05e4855dc4f25173cc92853": (
         "CIFAR-10: this is a subset, the first 5,000 training and the first 1,000 test images"
