@@ -44,10 +44,12 @@ def course_seeds(assignment: str, task: str, secret: str | None = None) -> list[
 
 
 def _run(spec: TaskSpec, objects: tuple, seed: int, stdout_off: bool) -> dict:
-    student = objects[0] if len(objects) == 1 else objects
+    takes = getattr(spec.module, "TAKES", (spec.name,))
+    if len(objects) != len(takes):
+        raise TypeError(f"The check {spec.name} takes {len(takes)} object(s): {', '.join(takes)}; got {len(objects)}.")
     inputs = spec.module.inputs(seed)
     with quiet_room(seed, stdout=stdout_off):
-        return dict(spec.module.run(student, inputs))
+        return dict(spec.module.run(objects[0] if len(objects) == 1 else objects, inputs))
 
 
 def _judge(spec: TaskSpec, seed: int, outputs: dict) -> list[Finding]:
@@ -59,7 +61,6 @@ def visible(task: str, *objects) -> None:
     if os.environ.get("NVPKIT_VALUES"):
         return
     spec = _spec(task)
-    findings = []
     # Through the same packing as the hidden tests: what passes here is what the trusted judge reads.
     outputs = channel.unpack(channel.pack(_run(spec, objects, VISIBLE_SEED, stdout_off=False)))
     findings = _judge(spec, VISIBLE_SEED, outputs)

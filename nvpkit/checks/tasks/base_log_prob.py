@@ -16,6 +16,7 @@ from nvpkit.checks.values import error_of, tolerance
 
 ASSIGNMENT, ORDER, POINTS = "a2-nice", 4, 6
 PARTS = {"logistic": 3, "gaussian": 3}
+TAKES = ("logistic_log_prob", "gaussian_log_prob")
 _EXPECTED = {"logistic": parts.logistic_log_prob, "gaussian": parts.gaussian_log_prob}
 
 

@@ -12,6 +12,7 @@ from nvpkit.checks.diagnosis import likely
 from nvpkit.checks.findings import Judge, Wrong
 from nvpkit.checks.invariants import inputs_kept, log_det_of, report, same, widen
 from nvpkit.checks.recorder import Malformed, Recorder, as_module, gradients
+from nvpkit.checks.structure import changed_entries, fits_split
 from nvpkit.checks.values import error_of, tolerance
 
 ASSIGNMENT, ORDER, POINTS = "a2-nice", 2, 8
@@ -135,40 +136,12 @@ def _double(inputs: dict) -> list[dict]:
     return [case for case in inputs["cases"] if case["dtype"] == torch.float64]
 
 
-def _halves(case: dict) -> list[set]:
-    """The sets of entries that one layer may change: the two parts of the split, for odd dimensions either way."""
-    dim = case["dim"]
-    if case["split"] == "even_odd":
-        return [set(range(0, dim, 2)), set(range(1, dim, 2))]
-    cuts = {dim // 2, (dim + 1) // 2}
-    return [part for cut in cuts for part in (set(range(cut)), set(range(cut, dim)))]
-
-
-def _changed(before: torch.Tensor, after: torch.Tensor) -> set:
-    return set(torch.nonzero((before - after).abs().amax(0) > 1e-9).flatten().tolist())
-
-
 def _depends(values, case: dict) -> torch.Tensor:
     """Whether output i depends on input j at any of the points: (D, D), with the Jacobian's identity taken away."""
     x = case["x"]
     around = values.tensor(f"{case['name']}.around", (2 * x.numel(), case["dim"]), x.dtype)
     jacobian = parts.difference_jacobian(around, len(x)) - torch.eye(case["dim"], dtype=x.dtype)
     return jacobian.abs().amax(0) > 1e-7
-
-
-def _check_set(changed: set, case: dict, what: str) -> None:
-    if changed in _halves(case):
-        return
-    other = {**case, "split": "half" if case["split"] == "even_odd" else "even_odd"}
-    split = case["split"] or "half"
-    if changed in _halves(other):
-        raise Wrong(f"Halves and even/odd are mixed up: with split={split!r} {what} changes the entries "
-                    f"{sorted(changed)} of {case['dim']}, which belong to split={other['split'] or 'half'!r}.")
-    if not changed:
-        raise Wrong(f"With split={split!r} {what} changes nothing: is its net used?")
-    raise Wrong(f"With split={split!r} {what} changes the entries {sorted(changed)} of {case['dim']}; expected one "
-                "of the two parts of the split, and no other entry. Is a weight shared with another layer, or are "
-                "entries moved to other places (halves joined where even and odd should be interleaved)?")
 
 
 @judge.property("round trip: inverse(forward(x)) = x and forward(inverse(z)) = z, 1 to 5 layers")
@@ -209,7 +182,7 @@ def one_layer(inputs, values):
             if case["split"] == "even_odd" and fits >= case["dim"] // 2 and fits > ((z - x).abs().amax(0) < 1e-9).sum():
                 raise Wrong("Halves and even/odd are mixed up: the even and the odd entries are joined as two halves. "
                             "Put each entry back in its own place (interleave).")
-        _check_set(_changed(x, z), case, "a stack of one layer")
+        fits_split(changed_entries(x, z), case, "a stack of one layer")
 
 
 @judge.property("the layers alternate: two leave no entry unchanged, three let each entry see all")
@@ -227,10 +200,10 @@ def alternates(inputs, values):
                             "layers keep the same part, so one of them is lost. Alternate at every step.")
     for case in _double(inputs):
         name, shape = case["name"], case["x"].shape
-        last = _changed(values.tensor(f"{name}.z", shape), values.tensor(f"{name}.last_moved", shape))
-        first = _changed(values.tensor(f"{name}.x_at_y", shape), values.tensor(f"{name}.first_moved", shape))
-        _check_set(last, case, f"the last of {case['n_layers']} layers")
-        _check_set(first, case, f"the first of {case['n_layers']} layers")
+        last = changed_entries(values.tensor(f"{name}.z", shape), values.tensor(f"{name}.last_moved", shape))
+        first = changed_entries(values.tensor(f"{name}.x_at_y", shape), values.tensor(f"{name}.first_moved", shape))
+        fits_split(last, case, f"the last of {case['n_layers']} layers")
+        fits_split(first, case, f"the first of {case['n_layers']} layers")
         if (first == last) != (case["n_layers"] % 2 == 1):
             raise Wrong(f"In a stack of {case['n_layers']} layers the first and the last one change "
                         f"{'the same part' if first == last else 'different parts'}: two neighbours keep the same "
@@ -251,8 +224,8 @@ def volume(inputs, values):
             # The median: a net with kinks gives a wrong difference where a kink lies within the step.
             log_det = log_det_of(parts.difference_jacobian(around, n)).abs().median()
             if not log_det <= 1e-5:
-                raise Wrong(f"The stack changes the volume: log|det J| by differences is {log_det:.3g}, not 0. Additive "
-                            "couplings alone belong here; the scaling is a layer of its own, later.")
+                raise Wrong(f"The stack changes the volume: log|det J| by differences is {log_det:.3g}, not 0. "
+                            "Additive couplings alone belong here; the scaling is a layer of its own, later.")
 
 
 @judge.property("each layer has weights of its own, of width `hidden`")

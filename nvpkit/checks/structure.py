@@ -1,0 +1,37 @@
+"""Which entries a layer changes: the two parts of a split, and what it means when they do not fit."""
+
+from __future__ import annotations
+
+import torch
+
+from nvpkit.checks.findings import Wrong
+
+
+def parts_of_split(case: dict) -> list[set]:
+    """Return the sets of entries that one layer may change: the two parts, either way round in an odd dimension."""
+    dim = case["dim"]
+    if case["split"] == "even_odd":
+        return [set(range(0, dim, 2)), set(range(1, dim, 2))]
+    cuts = {dim // 2, (dim + 1) // 2}
+    return [part for cut in cuts for part in (set(range(cut)), set(range(cut, dim)))]
+
+
+def changed_entries(before: torch.Tensor, after: torch.Tensor) -> set:
+    """Return the columns in which two tensors (B, D) differ."""
+    return set(torch.nonzero((before - after).abs().amax(0) > 1e-9).flatten().tolist())
+
+
+def fits_split(changed: set, case: dict, what: str) -> None:
+    """Raise Wrong unless the changed entries are one part of the case's split."""
+    if changed in parts_of_split(case):
+        return
+    other = {**case, "split": "half" if case["split"] == "even_odd" else "even_odd"}
+    split = case["split"] or "half"
+    if changed in parts_of_split(other):
+        raise Wrong(f"Halves and even/odd are mixed up: with split={split!r} {what} changes the entries "
+                    f"{sorted(changed)} of {case['dim']}, which belong to split={other['split'] or 'half'!r}.")
+    if not changed:
+        raise Wrong(f"With split={split!r} {what} changes nothing: is its net used?")
+    raise Wrong(f"With split={split!r} {what} changes the entries {sorted(changed)} of {case['dim']}; expected one "
+                "of the two parts of the split, and no other entry. Is a weight shared with another layer, or are "
+                "entries moved to other places (halves joined where even and odd should be interleaved)?")
