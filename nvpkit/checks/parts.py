@@ -6,6 +6,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+# How many calls a recording flow writes down in full.
+MOST_CALLS = 60
+
 
 def generator(seed: int) -> torch.Generator:
     """Return a CPU generator of its own for a seed."""
@@ -134,3 +137,19 @@ class TinyNice(nn.Module):
             else:
                 second = second - net(first)
         return torch.cat([first, second], 1), -self.s.sum().expand(len(z))
+
+
+class RecordingNice(TinyNice):
+    """The flow that is handed over: it writes down which rows it is called with while gradients are on."""
+
+    def __init__(self, dim: int, n_layers: int, hidden: int, gen: torch.Generator):
+        super().__init__(dim, n_layers, hidden, gen)
+        self.sizes: list[int] = []
+        self.first_columns: list[torch.Tensor] = []
+
+    def forward(self, x: torch.Tensor):
+        if torch.is_grad_enabled():
+            self.sizes.append(len(x))
+            if len(self.first_columns) < MOST_CALLS:
+                self.first_columns.append(x[:, 0].detach().float().clone()[:2048])
+        return super().forward(x)

@@ -1,10 +1,11 @@
-"""Which entries a layer changes: the two parts of a split, and what it means when they do not fit."""
+"""Which entries a layer changes, when its weights are moved too, and what it means when they fit no split."""
 
 from __future__ import annotations
 
 import torch
 
 from nvpkit.checks.findings import Wrong
+from nvpkit.checks.parts import generator, randn
 
 
 def parts_of_split(case: dict) -> list[set]:
@@ -35,3 +36,16 @@ def fits_split(changed: set, case: dict, what: str) -> None:
     raise Wrong(f"With split={split!r} {what} changes the entries {sorted(changed)} of {case['dim']}; expected one "
                 "of the two parts of the split, and no other entry. Is a weight shared with another layer, or are "
                 "entries moved to other places (halves joined where even and odd should be interleaved)?")
+
+
+def directions(parameters: list, seed: int) -> list[torch.Tensor]:
+    """Return a random direction for each parameter, the same ones for the same seed."""
+    gen = generator(seed + 7)
+    return [randn(*parameter.shape, gen=gen, dtype=parameter.dtype) for parameter in parameters]
+
+
+def move(parameters: list, seed: int, size: float = 1.0) -> None:
+    """Move the parameters along their directions, in place."""
+    with torch.no_grad():
+        for parameter, direction in zip(parameters, directions(parameters, seed)):
+            parameter.add_(size * direction)

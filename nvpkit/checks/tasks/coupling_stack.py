@@ -12,7 +12,7 @@ from nvpkit.checks.diagnosis import likely
 from nvpkit.checks.findings import Judge, Wrong
 from nvpkit.checks.invariants import inputs_kept, log_det_of, report, same, widen
 from nvpkit.checks.recorder import Malformed, Recorder, as_module, gradients
-from nvpkit.checks.structure import changed_entries, fits_split
+from nvpkit.checks.structure import changed_entries, directions, fits_split, move
 from nvpkit.checks.values import error_of, tolerance
 
 ASSIGNMENT, ORDER, POINTS = "a2-nice", 2, 8
@@ -84,10 +84,10 @@ def _run_case(out: Recorder, student, case: dict) -> None:
         points = parts.difference_points(x)
         out.pair(f"{name}.around", stack(points), points, "forward(x)")
         _record_gradient(out, stack, case, x)
-        _move(own[-1], case)
+        move(own[-1], case["seed"])
         out.pair(f"{name}.last_moved", stack(x), x, "forward(x)")
-        _move(own[-1], case, -1)
-        _move(own[0], case)
+        move(own[-1], case["seed"], -1)
+        move(own[0], case["seed"])
         out.pair(f"{name}.first_moved", stack.inverse(y), y, "inverse(z)")
 
 
@@ -104,26 +104,15 @@ def _record_mistakes(out: Recorder, name: str, stack, z: torch.Tensor) -> None:
                 out[f"{name}.{mistake}"] = value
 
 
-def _directions(parameters: list, case: dict) -> list[torch.Tensor]:
-    gen = parts.generator(case["seed"] + 7)
-    return [parts.randn(*p.shape, gen=gen, dtype=p.dtype) for p in parameters]
-
-
-def _move(parameters: list, case: dict, sign: float = 1.0) -> None:
-    with torch.no_grad():
-        for parameter, direction in zip(parameters, _directions(parameters, case)):
-            parameter.add_(sign * direction)
-
-
 def _record_gradient(out: Recorder, stack, case: dict, x: torch.Tensor) -> None:
     """Write down a directional derivative in each layer's weights, by autograd and by a difference."""
     for number, layer in enumerate(stack.layers):
         own = [p for p in layer.parameters() if p.requires_grad]
         value = (stack(x)[0] * case["weights"]).sum()
-        slope = sum((g * d).sum() for g, d in zip(gradients(value, own), _directions(own, case)))
+        slope = sum((g * d).sum() for g, d in zip(gradients(value, own), directions(own, case["seed"])))
         ends = []
         for sign in (STEP, -2 * STEP, STEP):
-            _move(own, case, sign)
+            move(own, case["seed"], sign)
             ends.append((stack(x)[0] * case["weights"]).sum().detach())
         out[f"{case['name']}.slope{number}"] = torch.stack([torch.as_tensor(slope, dtype=x.dtype).detach(),
                                                             (ends[0] - ends[1]) / (2 * STEP)])

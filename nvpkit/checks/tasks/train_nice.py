@@ -13,7 +13,6 @@ from nvpkit.checks.recorder import Malformed, Recorder
 
 ASSIGNMENT, ORDER, POINTS = "a2-nice", 6, 6
 TRAINING = True
-MOST_CALLS = 60
 # What the checks train: a flow of n_layers couplings and a scaling. The largest gap is that of a right loop with room.
 BUDGETS = {
     "parabola": {"n_layers": 4, "hidden": 32, "base": "gaussian", "steps": 300, "batch_size": 128, "lr": 1e-2},
@@ -23,22 +22,6 @@ BUDGETS = {
 # Nats above the true density on fresh points; for digits the mean NLL itself on held-out images.
 BOUNDS = {"parabola": (-0.1, 0.45), "moons": (-0.1, 0.9), "digits": (-120.0, -15.0)}
 _BASES = {"gaussian": parts.gaussian_log_prob, "logistic": parts.logistic_log_prob}
-
-
-class RecordingNice(parts.TinyNice):
-    """The flow that is handed over: it writes down which rows it is called with while gradients are on."""
-
-    def __init__(self, dim: int, n_layers: int, hidden: int, gen: torch.Generator):
-        super().__init__(dim, n_layers, hidden, gen)
-        self.sizes: list[int] = []
-        self.first_columns: list[torch.Tensor] = []
-
-    def forward(self, x: torch.Tensor):
-        if torch.is_grad_enabled():
-            self.sizes.append(len(x))
-            if len(self.first_columns) < MOST_CALLS:
-                self.first_columns.append(x[:, 0].detach().float().clone()[:2048])
-        return super().forward(x)
 
 
 def inputs(seed: int) -> dict:
@@ -53,8 +36,8 @@ def inputs(seed: int) -> dict:
     return {"cases": cases}
 
 
-def _flow(case: dict) -> RecordingNice:
-    return RecordingNice(case["data"].shape[1], case["n_layers"], case["hidden"], parts.generator(case["seed"]))
+def _flow(case: dict) -> parts.RecordingNice:
+    return parts.RecordingNice(case["data"].shape[1], case["n_layers"], case["hidden"], parts.generator(case["seed"]))
 
 
 def _train(student, flow, case: dict, data: torch.Tensor, steps: int, lr: float, base=None) -> torch.Tensor:
@@ -162,7 +145,7 @@ def _batches(values, case: dict) -> tuple[torch.Tensor, list[list[int]]]:
     ordered = case["data"][order, 0].contiguous()
     place = torch.searchsorted(ordered, columns).clamp(max=len(ordered) - 1)
     rows = torch.where(ordered[place] == columns, order[place], -1)
-    kept = sizes[:MOST_CALLS].clamp(max=2048).tolist()
+    kept = sizes[:parts.MOST_CALLS].clamp(max=2048).tolist()
     return sizes, [part.tolist() for part in rows[: sum(kept)].split(kept)]
 
 
@@ -193,8 +176,8 @@ def random_batches(inputs, values):
     if len(sets) - len(set(sets)) > len(sets) // 3:
         raise Wrong("The same batches come back again and again: draw each batch anew, or shuffle in every round.")
     seen = len({row for batch in batches for row in batch}) / n
-    if len(batches) == MOST_CALLS and seen < 0.5:
-        raise Wrong(f"In {MOST_CALLS} steps only {seen:.0%} of the rows were ever drawn: draw from all of them.")
+    if len(batches) == parts.MOST_CALLS and seen < 0.5:
+        raise Wrong(f"In {parts.MOST_CALLS} steps only {seen:.0%} of the rows were ever drawn: draw from all of them.")
 
 
 @judge.property("gradients are cleared before each step")
