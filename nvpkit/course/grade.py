@@ -3,6 +3,7 @@
 import hashlib
 import importlib.metadata
 import os
+import time
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -134,6 +135,10 @@ def grade(course: Course, assignment: str, workers: int | None = None, only: lis
             for job in todo:
                 forget(Path(job.workplace))
             if todo:
+                begun = time.time()
                 run_jobs(todo, workers, done)
+                write_json(course.build / assignment / "run.json", {
+                    "started": time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(begun)), "graded": len(todo),
+                    "seconds": round(time.time() - begun, 1), "workers": workers, "limits": asdict(limits)})
     return {"assignment": assignment, "graded": len(todo), "reused": len(jobs) - len(todo), "workers": workers,
             "records": [asdict(records[job.student]) for job in jobs]}
