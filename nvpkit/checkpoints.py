@@ -1,5 +1,6 @@
 """Trained flows on disk: a folder with the weights (model.pt) and, beside them, how to build the flow (model.json)."""
 
+import hashlib
 import json
 import os
 import tempfile
@@ -10,6 +11,7 @@ import torch
 from nvpkit.errors import CheckpointError
 
 FORMAT = "nvpkit flow 1"
+REMEDY = "train again with `nvpkit train`, or name another folder"
 
 
 def save_flow(folder, flow, model, settings, **notes):
@@ -19,8 +21,10 @@ def save_flow(folder, flow, model, settings, **notes):
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    description = {"format": FORMAT, "model": model, "settings": settings, **notes}
-    write_atomically(folder / "model.pt", lambda path: torch.save(flow.state_dict(), path))
+    weights = folder / "model.pt"
+    write_atomically(weights, lambda path: torch.save(flow.state_dict(), path))
+    # The checksum notices a changed bit, and weights that another training left beside this description.
+    description = {"format": FORMAT, "model": model, "settings": settings, "sha256": _sha256(weights), **notes}
     text = json.dumps(description, indent=2) + "\n"
     write_atomically(folder / "model.json", lambda path: Path(path).write_text(text, encoding="utf-8"))
 
@@ -47,12 +51,16 @@ def load_flow(folder):
         flow = builder(**description["settings"])
     except (TypeError, ValueError) as error:
         raise CheckpointError(f"{folder / 'model.json'} has settings that do not build ({error}): {REMEDY}") from error
-    state = read_state(folder / "model.pt")
+    weights = folder / "model.pt"
+    _check_file(weights)
+    if _sha256(weights) != description["sha256"]:
+        raise CheckpointError(f"{weights} is damaged or not the file that model.json was written for: {REMEDY}")
+    state = read_state(weights)
     try:
         flow.load_state_dict(state)
     except (RuntimeError, TypeError, AttributeError) as error:
         raise CheckpointError(
-            f"the weights in {folder / 'model.pt'} do not belong to the flow that model.json describes: {REMEDY}"
+            f"the weights in {weights} do not belong to the flow that model.json describes: {REMEDY}"
         ) from error
     return flow.eval(), description
 
@@ -84,14 +92,15 @@ def read_state(path):
     return state
 
 
-REMEDY = "train again with `nvpkit train`, or name another folder"
-
-
 def _check_file(path):
     if not path.is_file():
         raise CheckpointError(f"{path} is not there: {REMEDY}")
     if path.stat().st_size == 0:
         raise CheckpointError(f"{path} is empty: {REMEDY}")
+
+
+def _sha256(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _read_description(path):
@@ -102,6 +111,8 @@ def _read_description(path):
         raise CheckpointError(f"{path} is no valid JSON: {REMEDY}") from error
     if not isinstance(description, dict) or description.get("format") != FORMAT:
         raise CheckpointError(f"{path} does not say \"format\": \"{FORMAT}\", so nvpkit did not write it: {REMEDY}")
-    if not isinstance(description.get("model"), str) or not isinstance(description.get("settings"), dict):
-        raise CheckpointError(f"{path} lacks \"model\" or \"settings\": {REMEDY}")
+    needed = {"model": str, "settings": dict, "sha256": str}
+    lacking = [key for key, kind in needed.items() if not isinstance(description.get(key), kind)]
+    if lacking:
+        raise CheckpointError(f"{path} lacks {' and '.join(lacking)}: {REMEDY}")
     return description

@@ -8,7 +8,7 @@ import math
 
 import torch
 
-BLUE, VERMILLION, GREY = "#0072B2", "#D55E00", "#777777"
+BLUE, ORANGE = "#0072B2", "#E69F00"
 
 
 def samples(points, ax=None, title=None, color=BLUE, label=None):
@@ -67,7 +67,7 @@ def training_curve(history, ax=None, title=None):
     ax.plot(steps[window - 1 :], smooth, color=BLUE, label=f"training (mean of {window})" if window > 1 else "training")
     validation = getattr(history, "validation", [])
     if validation:
-        ax.plot(*zip(*validation), color=VERMILLION, marker="o", markersize=3, label="validation")
+        ax.plot(*zip(*validation), color=ORANGE, marker="o", markersize=3, label="validation")
         ax.legend(frameon=False)
     # The first steps can be so far off that nothing else could be seen.
     shown = torch.cat([smooth, torch.tensor([value for _, value in validation], dtype=torch.float64)])
@@ -127,7 +127,7 @@ def warped_grid(forward, limits, ax=None, title=None, n_lines=21):
     for share in torch.linspace(0, 1, n_lines):
         vertical = torch.stack([(left + share * (right - left)).expand(200), bottom + fine * (top - bottom)], 1)
         level = torch.stack([left + fine * (right - left), (bottom + share * (top - bottom)).expand(200)], 1)
-        for line, color in ((vertical, BLUE), (level, VERMILLION)):
+        for line, color in ((vertical, BLUE), (level, ORANGE)):
             with torch.no_grad():
                 image = forward(line)
             image = image[0] if isinstance(image, tuple) else image

@@ -25,8 +25,10 @@ def arc_log_prob(x, nodes, weights, sigma, chunk=4096):
     With enough nodes (their distance well below sigma) this is the density of the blurred curve up to rounding.
     """
     constant = -2 * math.log(sigma) - math.log(2 * math.pi)
-    parts = [
-        torch.logsumexp(weights.log() - ((part[:, None] - nodes) ** 2).sum(-1) / (2 * sigma**2), 1)
-        for part in x.split(chunk)
-    ]
-    return torch.cat(parts) + constant
+
+    def part_log_prob(part):
+        # By differences, not by the inner product: |x|^2 + |c|^2 - 2 x.c loses digits next to a narrow curve.
+        distance = torch.cdist(part, nodes, compute_mode="donot_use_mm_for_euclid_dist")
+        return torch.logsumexp(weights.log() - distance**2 / (2 * sigma**2), 1)
+
+    return torch.cat([part_log_prob(part) for part in x.split(chunk)]) + constant

@@ -66,9 +66,11 @@ def read_idx(path):
 def read_usps(path):
     """Return (images (N, 16, 16) uint8, labels (N,)) of LIBSVM's text format; values -1..1 become 0..255."""
     with bz2.open(path, "rt") as file:
-        rows = [line.split() for line in file]
-    values = np.array([[entry.partition(":")[2] for entry in row[1:]] for row in rows], dtype=np.float32)
-    return ((values.reshape(-1, 16, 16) + 1) / 2 * 255).astype(np.uint8), np.array([int(row[0]) - 1 for row in rows])
+        numbers = np.fromstring(file.read().replace(":", " "), sep=" ")
+    # Each line is the label (digit + 1), then 256 pairs of index and value.
+    rows = numbers.reshape(-1, 1 + 2 * 256)
+    pixels = ((rows[:, 2::2].astype(np.float32) + 1) / 2 * 255).astype(np.uint8)
+    return pixels.reshape(-1, 16, 16), rows[:, 0].astype(np.int64) - 1
 
 
 def read_npz(path, split):

@@ -1,0 +1,299 @@
+"""Training: it converges, it is repeatable, it can be interrupted, and it stops cleanly."""
+
+import math
+
+import pytest
+import torch
+
+from nvpkit import CheckpointError, models
+from nvpkit.data import moons, parabola
+from nvpkit.distributions import random_gaussian_mixture
+from nvpkit.metrics import kl_to
+from nvpkit.training import History, _schedule, fit
+
+
+def small(seed=0, **settings):
+    torch.manual_seed(seed)
+    return models.nice(2, hidden=(16,), **settings)
+
+
+def state(flow):
+    return {key: value.clone() for key, value in flow.state_dict().items()}
+
+
+def same(one, other):
+    return all(torch.equal(one[key], other[key]) for key in one)
+
+
+def quietly(flow, data, **settings):
+    return fit(flow, data, progress=False, **{"steps": 20, "batch_size": 32, **settings})
+
+
+@pytest.mark.parametrize("kind", ["toy", "tensor", "mixture"])
+def test_it_converges_on_each_kind_of_data(kind):
+    target = random_gaussian_mixture(2, 1, torch.Generator().manual_seed(0)) if kind == "mixture" else parabola()
+    data = target.sample(5000) if kind == "tensor" else target
+    flow = small(base="normal")
+    before, _ = kl_to(flow, target, 5000)
+    history = quietly(flow, data, steps=400, lr=1e-2, batch_size=256)
+    after, error = kl_to(flow, target, 20_000)
+    assert -3 * error < after < 0.12
+    assert before > 5 * after
+    assert len(history.loss) == 400
+    assert sum(history.loss[-50:]) < sum(history.loss[:50])
+    assert history.seconds > 0
+
+
+@pytest.mark.parametrize("data", [parabola(), parabola().sample(100)])
+def test_the_seed_decides_and_the_global_generator_is_neither_used_nor_changed(data):
+    results = []
+    for seed, outside in ((1, 10), (1, 11), (2, 10)):
+        flow = small()
+        torch.manual_seed(outside)
+        before = torch.get_rng_state()
+        losses = quietly(flow, data, seed=seed).loss
+        assert torch.equal(torch.get_rng_state(), before)
+        results.append((losses, state(flow)))
+    assert results[0][0] == results[1][0]
+    assert same(results[0][1], results[1][1])
+    assert results[0][0] != results[2][0]
+
+
+def test_every_sample_is_seen_once_in_each_epoch():
+    data, seen = torch.arange(10.0)[:, None].expand(10, 2).contiguous(), []
+    flow = small()
+    original = flow.log_prob
+    flow.log_prob = lambda x: (seen.extend(x[:, 0].tolist()), original(x))[1]
+    quietly(flow, data, steps=10, batch_size=4)
+    assert sorted(seen) == sorted(4 * list(range(10)))
+    assert sorted(seen[:10]) == list(range(10))
+    assert seen[:10] != seen[10:20]
+
+
+def test_a_batch_larger_than_the_data_is_all_of_it():
+    assert len(quietly(small(), torch.randn(5, 2), steps=3, batch_size=64).loss) == 3
+
+
+def test_validation_is_recorded_and_the_best_weights_are_kept():
+    flow, few, held_out = small(), moons().sample(40), moons().sample(2000)
+    history = quietly(flow, few, steps=400, lr=2e-2, validation=held_out, validate_every=20)
+    assert [step for step, _ in history.validation] == list(range(20, 401, 20))
+    step, value = min(history.validation, key=lambda pair: pair[1])
+    assert (history.best_step, history.best_validation) == (step, value)
+    assert -flow.log_prob(held_out).mean().item() == pytest.approx(value, abs=1e-5)
+    # 40 points are soon overfitted, so the last weights are not the best ones.
+    assert history.validation[-1][1] > value + 0.05
+
+
+def test_validating_changes_nothing_and_takes_distributions():
+    x = torch.randint(17, (50, 4))
+    with_validation, without = small(), small()
+    a = quietly(with_validation, parabola(), validation=parabola(), validate_every=3)
+    b = quietly(without, parabola())
+    assert a.loss == b.loss
+    noisy = [models.nice(4, hidden=8, levels=17, dropout=0.2) for _ in range(2)]
+    noisy[1].load_state_dict(noisy[0].state_dict())
+    a = quietly(noisy[0], x, validation=x, validate_every=3)
+    b = quietly(noisy[1], x)
+    assert a.loss == b.loss
+
+
+class Stops(Exception):
+    pass
+
+
+class StopsAfter:
+    """Data that fails at a certain step, as a killed session does."""
+
+    def __init__(self, data, calls):
+        self.data, self.calls = data, calls
+
+    def sample(self, n, generator=None):
+        self.calls -= 1
+        if self.calls < 0:
+            raise Stops
+        return self.data.sample(n, generator)
+
+
+@pytest.mark.parametrize("broken_at", [7, 10, 13])
+def test_an_interrupted_run_resumes_bit_for_bit(tmp_path, broken_at):
+    settings = {"steps": 20, "validate_every": 5, "validation": parabola().sample(100), "seed": 3, "lr": 1e-2}
+    whole, broken, path = small(dropout=0.1), small(dropout=0.1), tmp_path / "run.pt"
+    expected = quietly(whole, parabola(), **settings)
+    with pytest.raises(Stops):
+        quietly(broken, StopsAfter(parabola(), broken_at), checkpoint=path, **settings)
+    fresh = small(seed=99, dropout=0.1)  # the weights come from the file
+    resumed = quietly(fresh, parabola(), checkpoint=path, resume=True, **settings)
+    assert resumed.loss == expected.loss
+    assert resumed.validation == expected.validation
+    assert resumed.best_step == expected.best_step
+    assert same(state(fresh), state(whole))
+
+
+def test_epochs_of_a_tensor_resume_bit_for_bit_too(tmp_path):
+    data, path = torch.randint(17, (30, 4)), tmp_path / "run.pt"
+    make = lambda: (torch.manual_seed(0), models.nice(4, hidden=8, levels=17))[1]  # noqa: E731
+    whole, broken = make(), make()
+    expected = quietly(whole, data, validate_every=4, batch_size=8)
+    calls = iter(range(9))
+    original = broken.log_prob
+    broken.log_prob = lambda x: (next(calls), original(x))[1]
+    with pytest.raises(StopIteration):
+        quietly(broken, data, validate_every=4, batch_size=8, checkpoint=path)
+    fresh = make()
+    resumed = quietly(fresh, data, validate_every=4, batch_size=8, checkpoint=path, resume=True)
+    assert resumed.loss == expected.loss
+    assert same(state(fresh), state(whole))
+
+
+def test_resume_without_a_file_starts_and_with_a_finished_one_ends(tmp_path):
+    path, flow = tmp_path / "run.pt", small()
+    first = quietly(flow, parabola(), checkpoint=path, resume=True)
+    trained = state(flow)
+    again = quietly(small(seed=5), parabola(), checkpoint=path, resume=True)
+    assert again.loss == first.loss
+    flow = small(seed=5)
+    quietly(flow, parabola(), checkpoint=path, resume=True)
+    assert same(state(flow), trained)
+    assert [p.name for p in tmp_path.iterdir()] == ["run.pt"]
+
+
+@pytest.mark.parametrize("damage", [b"", b"not a checkpoint", "truncated"])
+def test_a_damaged_checkpoint_is_named(tmp_path, damage):
+    path = tmp_path / "run.pt"
+    quietly(small(), parabola(), checkpoint=path)
+    path.write_bytes(path.read_bytes()[:500] if damage == "truncated" else damage)
+    with pytest.raises(CheckpointError, match=r"run\.pt is (empty|damaged)"):
+        quietly(small(), parabola(), checkpoint=path, resume=True)
+
+
+def test_a_checkpoint_of_another_training_is_refused(tmp_path):
+    path = tmp_path / "run.pt"
+    quietly(small(), parabola(), checkpoint=path)
+    with pytest.raises(CheckpointError, match="other settings"):
+        quietly(small(), parabola(), checkpoint=path, resume=True, lr=0.5)
+    with pytest.raises(CheckpointError, match="does not belong to this flow"):
+        quietly(models.nice(3), torch.randn(9, 3), checkpoint=path, resume=True)
+
+
+def test_an_interrupted_write_leaves_the_old_checkpoint(tmp_path, monkeypatch):
+    path = tmp_path / "run.pt"
+    quietly(small(), parabola(), checkpoint=path)
+    before = path.read_bytes()
+
+    def half(state, partial):
+        with open(partial, "wb") as file:
+            file.write(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(torch, "save", half)
+    with pytest.raises(KeyboardInterrupt):
+        quietly(small(), parabola(), checkpoint=path)
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["run.pt"]
+
+
+class Poisoned:
+    """Good data first, then values far out."""
+
+    def __init__(self, good, value):
+        self.left, self.value = good, value
+
+    def sample(self, n, generator=None):
+        self.left -= 1
+        x = parabola().sample(n, generator)
+        return x if self.left >= 0 else x * self.value
+
+
+@pytest.mark.parametrize("validated", [False, True])
+def test_a_loss_that_is_not_finite_stops_with_the_last_good_weights(validated):
+    flow, reference = small(base="normal"), small(base="normal")
+    settings = {"steps": 100, "validate_every": 5, "validation": parabola().sample(50) if validated else None}
+    with pytest.raises(FloatingPointError, match=r"the loss is (inf|nan) at step 11: lower lr.*last good weights"):
+        quietly(flow, Poisoned(10, 1e30), **settings)
+    assert all(torch.isfinite(p).all() for p in flow.parameters())
+    assert torch.isfinite(flow.log_prob(parabola().sample(10))).all()
+    assert not same(state(flow), state(reference))
+
+
+def test_a_gradient_that_is_not_finite_stops_too():
+    class Root(torch.nn.Module):
+        def forward(self, x):
+            return (x * 0).sqrt()
+
+    flow = small()
+    layer = flow.bijection.layers[0]
+    layer.net = torch.nn.Sequential(layer.net, Root())
+    with pytest.raises(FloatingPointError, match="gradient of the loss is nan at step 1"):
+        quietly(flow, parabola())
+    assert all(torch.isfinite(p).all() for p in flow.parameters())
+
+
+def test_the_norm_of_the_gradient_is_clipped():
+    moved = []
+    for clip in (1e-12, None):
+        flow = small()
+        before = state(flow)["bijection.layers.4.s"]
+        quietly(flow, parabola(), steps=1, lr=1e-3, clip=clip)
+        moved.append((state(flow)["bijection.layers.4.s"] - before).abs().max().item())
+    # Adam divides by the gradient's size plus 1e-8: a norm of 1e-12 all but stops it.
+    assert moved[0] < 1e-6 < moved[1]
+
+
+def test_the_learning_rate_warms_up_and_goes_down_to_zero():
+    factors = [_schedule(step, 1000) for step in range(1000)]
+    assert factors[0] == pytest.approx(0.01)
+    assert max(factors) == 1
+    assert factors.index(1) in (99, 100)
+    assert factors[:100] == sorted(factors[:100])
+    assert factors[100:] == sorted(factors[100:], reverse=True)
+    assert factors[-1] < 1e-4
+    assert _schedule(0, 1) == 1
+
+
+def test_progress_goes_to_stdout_and_never_to_stderr(capsys):
+    fit(small(), parabola(), steps=40, validation=parabola(), batch_size=32)
+    said = capsys.readouterr()
+    assert said.err == ""
+    assert "40/40" in said.out
+    assert "validation=" in said.out
+    assert "<00:00" in said.out  # time left
+    quietly(small(), parabola())
+    assert capsys.readouterr() == ("", "")
+
+
+def test_compile_takes_a_backend_and_gives_the_same_training():
+    plain, compiled = small(), small()
+    a = quietly(plain, parabola(), steps=5)
+    b = quietly(compiled, parabola(), steps=5, compile="eager")
+    assert a.loss == pytest.approx(b.loss, abs=1e-5)
+
+
+def test_device_and_mode_afterwards():
+    flow = small().train()
+    quietly(flow, parabola(), steps=2, device="cpu")
+    assert not flow.training
+    assert next(flow.parameters()).device.type == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"steps": 0}, "must be positive"),
+        ({"batch_size": 0}, "must be positive"),
+        ({"lr": 0.0}, "must be positive"),
+        ({"resume": True}, "needs the checkpoint"),
+    ],
+)
+def test_nonsense_is_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        quietly(small(), parabola(), **settings)
+    with pytest.raises(ValueError, match="no parameters"):
+        quietly(small().requires_grad_(False), parabola())
+
+
+def test_data_of_the_wrong_shape_is_named_and_history_is_plain():
+    with pytest.raises(ValueError, match=r"\(B, 2\), got"):
+        quietly(small(), torch.randn(50, 3))
+    assert History().best_validation is None
+    assert math.isclose(History(validation=[(1, 3.0), (2, 2.0)]).best_validation, 2.0)
