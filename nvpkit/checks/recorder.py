@@ -198,5 +198,6 @@ def gradients(value: torch.Tensor, sources: list[torch.Tensor]) -> list[torch.Te
     """Return the gradient of a scalar with respect to each source: zeros where none flows."""
     if not value.requires_grad or not sources:
         return [torch.zeros_like(source) for source in sources]
-    found = torch.autograd.grad(value, sources, allow_unused=True)
+    # Kept, because z and log_det may share a part of the graph, and both are asked.
+    found = torch.autograd.grad(value, sources, allow_unused=True, retain_graph=True)
     return [torch.zeros_like(source) if grad is None else grad for source, grad in zip(sources, found)]

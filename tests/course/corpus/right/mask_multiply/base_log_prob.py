@@ -1,0 +1,6 @@
+def logistic_log_prob(z):
+    return -(F.softplus(z) + F.softplus(-z)).sum(dim=1)
+
+
+def gaussian_log_prob(z):
+    return -0.5 * (z**2 + math.log(2 * math.pi)).sum(dim=1)

@@ -1,0 +1,22 @@
+class CouplingStack(nn.Module):
+    def __init__(self, dim, n_layers, hidden, split="half"):
+        super().__init__()
+        make = half_mask if split == "half" else alternating_mask
+        self.layers = nn.ModuleList(
+            GivenCoupling(make(dim, i % 2), nn.Sequential(nn.Linear(dim, hidden), nn.ReLU(), nn.Linear(hidden, dim)))
+            for i in range(n_layers)
+        )
+
+    def forward(self, x):
+        total = x.new_zeros(len(x))
+        for layer in self.layers:
+            x, log_det = layer(x)
+            total = total + log_det
+        return x, total
+
+    def inverse(self, z):
+        total = z.new_zeros(len(z))
+        for layer in reversed(self.layers):
+            z, log_det = layer.inverse(z)
+            total = total + log_det
+        return z, total

@@ -1,0 +1,10 @@
+class Scaling(nn.Module):
+    def __init__(self, dim):
+        super().__init__()
+        self.s = nn.Parameter(torch.zeros(dim))
+
+    def forward(self, x):
+        return torch.exp(self.s) * x, self.s.sum() * x.new_ones(len(x))
+
+    def inverse(self, z):
+        return torch.exp(-self.s) * z, -self.s.sum() * z.new_ones(len(z))
