@@ -5,6 +5,7 @@ import hashlib
 import io
 import re
 import time
+import unicodedata
 import zipfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
@@ -46,15 +47,24 @@ def _read(path: Path, result: Collected) -> list[Given]:
     if path.is_dir():
         files = [(file, PurePosixPath(file.relative_to(path).as_posix())) for file in sorted(path.rglob("*"))
                  if file.is_file() and not file.is_symlink()]
-        return [Given(str(path), name, file.read_bytes()) for file, name in files if _inside(name)]
+        found = []
+        for file, name in files:
+            if not _inside(name):
+                continue
+            if file.suffix.lower() == ".zip":
+                found += _unzip(str(file), name.parent, file.read_bytes(), result, alone=name.with_suffix(""))
+            else:
+                found.append(Given(str(path), name, file.read_bytes()))
+        return found
     if not path.is_file():
         raise CourseError(f"There is no file or folder {path}.")
     if path.suffix.lower() != ".zip":
         return [Given(str(path), PurePosixPath(path.name), path.read_bytes())]
-    return _unzip(str(path), PurePosixPath(), path.read_bytes(), result)
+    return _unzip(str(path), PurePosixPath(), path.read_bytes(), result, alone=PurePosixPath(path.stem))
 
 
-def _unzip(origin: str, under: PurePosixPath, data: bytes, result: Collected) -> list[Given]:
+def _unzip(origin: str, under: PurePosixPath, data: bytes, result: Collected, alone: PurePosixPath) -> list[Given]:
+    """Files of a zip, below `under`; those that lie in no folder of the zip are below `alone`, made of its name."""
     found, room = [], MOST
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -67,9 +77,10 @@ def _unzip(origin: str, under: PurePosixPath, data: bytes, result: Collected) ->
                     raise CourseError(f"{origin} holds more than {MOST // 2**20} MB: unpack it and give the folder.")
                 content = archive.read(info)
                 if name.suffix.lower() == ".zip":  # an LMS packs what students packed
-                    found += _unzip(f"{origin}/{name}", under / name.with_suffix(""), content, result)
+                    found += _unzip(f"{origin}/{name}", under / name.parent, content, result,
+                                    alone=under / name.with_suffix(""))
                 else:
-                    found.append(Given(origin, under / name, content))
+                    found.append(Given(origin, (under if len(name.parts) > 1 else alone) / name, content))
     except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError, OSError) as error:
         result.unplaced.append({"file": origin, "reason": f"it is no readable zip file ({error})"})
     return found
@@ -77,8 +88,7 @@ def _unzip(origin: str, under: PurePosixPath, data: bytes, result: Collected) ->
 
 def _clean(name: str) -> str:
     """A student id that is safe as a folder name."""
-    name = re.sub(r"[/\\\x00-\x1f]", "", name).strip().strip(".")
-    return name
+    return unicodedata.normalize("NFC", re.sub(r"[/\\\x00-\x1f]", "", name)).strip().strip(".")
 
 
 def _owner(given: Given, assignment: str, student: str | None) -> tuple[str, PurePosixPath] | None:
@@ -91,7 +101,10 @@ def _owner(given: Given, assignment: str, student: str | None) -> tuple[str, Pur
         return _clean(parts[at - 1]), PurePosixPath(*parts[at + 1:])
     if len(parts) > 1:
         top = MOODLE.match(parts[0])
-        return _clean(top["student"] if top else parts[0]), PurePosixPath(*parts[1:])
+        named = re.match(rf"^(?P<student>.+)[_-]{re.escape(assignment)}$", parts[0])
+        return _clean((top or named)["student"] if top or named else parts[0]), PurePosixPath(*parts[1:])
+    if parts[0] == f"{assignment}.ipynb" and Path(given.origin).is_dir():
+        return _clean(Path(given.origin).resolve().name), given.path
     stem = PurePosixPath(parts[0]).stem
     for pattern in (rf"^(?P<student>.+)[_-]{re.escape(assignment)}(?:[ _-]?\(?\d*\)?)$",
                     rf"^{re.escape(assignment)}[_-](?P<student>.+)$"):

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from nvpkit.course.folders import Course, require_nbgrader
-from nvpkit.errors import NvpkitError
+from nvpkit.errors import CourseError, NvpkitError
 
 course_app = typer.Typer(
     no_args_is_help=True,
@@ -93,8 +93,9 @@ def release_command(
 
 @course_app.command("collect")
 def collect_command(
-    assignment: Assignment,
     paths: Annotated[list[Path], typer.Argument(help="Folders, zip files (also Moodle's and Canvas') or notebooks.")],
+    assignment: Annotated[str | None, typer.Option(
+        help="Name of the assignment; not needed where the course has only one.")] = None,
     student: Annotated[str | None, typer.Option(help="Whose files these are, where their names do not say it.")] = None,
     roster: Annotated[Path | None, typer.Option(
         help="CSV with id, first_name, last_name, email: the class, so that a missing submission is noticed.")] = None,
@@ -111,6 +112,10 @@ def collect_command(
         from nvpkit.course import collect
 
         course = Course.find(root)
+        names = course.names()
+        if assignment is None and len(names) != 1:
+            raise CourseError(f"Say which assignment with --assignment: {', '.join(names) or 'the course has none'}.")
+        assignment = assignment or names[0]
         if roster is not None:
             collect.read_roster(course, roster)
         result = collect.collect(course, assignment, paths, student, replace=not keep)

@@ -9,7 +9,7 @@ from nvpkit.course.folders import Course, write_atomically
 from nvpkit.course.notebooks import Source, grade_id, kind
 from nvpkit.course.page import markdown, outputs, render
 from nvpkit.course.standing import Row, Standing, class_standing
-from nvpkit.course.submission import MISSING
+from nvpkit.course.submission import MISSING, WAITING
 from nvpkit.errors import CourseError
 
 TEMPLATE = """
@@ -21,7 +21,7 @@ TEMPLATE = """
 {% elif row.auto is not none %}{{ row.auto | points }} points so far
 {% else %}no points yet{% endif %}</span>
 {% if row.penalty %}<span class="soft">after {{ row.penalty | points }} points for being late</span>{% endif %}</p>
-<p>Status: <strong>{{ row.status }}</strong>{% if row.reason %}. {{ row.reason }}{% endif %}</p>
+<p>{{ status }}</p>
 </header>
 {% if notes %}
 <div class="box"><h3>What was mended in your notebook</h3>
@@ -73,7 +73,7 @@ points{% if task.by_hand %}, given by a person{% endif %}</p>
 MACRO = """
 {% macro shown(outputs) %}
 {% for output in outputs %}
-{% if output.picture %}<p><img src="{{ output.picture }}" alt="A picture that the notebook drew"></p>
+{% if output.picture %}<p><img src="{{ output.picture }}" alt="{{ output.text }}"></p>
 {% else %}<pre>{{ output.text }}</pre>{% endif %}
 {% endfor %}
 {% endmacro %}
@@ -124,15 +124,18 @@ def page(assignment: str, source: Source, row: Row, notebook) -> str:
             continue
         given = kind(cell) == "locked" or released.get(cell.get("id")) == cell.source
         shown = outputs(cell, hidden)
-        if given and not shown:
+        if given and not any(one["picture"] for one in shown):
             continue
         is_code = cell.cell_type == "code"
         others.append({"title": _title(cell, given), "code": cell.source if is_code else None,
                        "text": None if is_code else markdown(cell.source), "outputs": shown,
                        "pictures": any(one["picture"] for one in shown)})
     record = row.record
+    waiting = ", ".join(task.name for task in row.tasks if task.waiting)
+    status = f"Graded by the checks; a person still grades {waiting}." if row.status == WAITING else (
+        f"Status: {row.status}. {row.reason}" if row.reason else f"Status: {row.status}.")
     return render(MACRO + TEMPLATE, title=f"{assignment}: {row.student}", assignment=assignment, row=row, tasks=tasks,
-                  others=others, notes=record.notes if record else [])
+                  others=others, status=status, notes=record.notes if record else [])
 
 
 def feedback(course: Course, assignment: str, only: list[str] | None = None, progress: bool = True) -> list[Path]:

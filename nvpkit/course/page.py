@@ -1,6 +1,7 @@
 """The look of feedback and report: one self-contained page, no script, no request, readable in light and dark."""
 
 import base64
+import html
 import re
 
 STYLE = """
@@ -40,6 +41,7 @@ HEAD = """<!DOCTYPE html>
 FOOT = "</body></html>\n"
 
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
+_IMAGE = re.compile(r'<img alt="(?P<alt>[^"]*)" src="data:(?P<kind>image/(?:png|jpeg));base64,(?P<data>[^"]*)"[^<>]*>')
 _PICTURES = ("image/png", "image/jpeg", "image/gif")
 LONGEST = 20_000
 
@@ -60,10 +62,10 @@ def markdown(text: str):
     import mistune
     from markupsafe import Markup
 
-    html = mistune.create_markdown(escape=True, plugins=["table", "strikethrough"])(text[:LONGEST])
+    made = mistune.create_markdown(escape=True, plugins=["table", "strikethrough"])(text[:LONGEST])
     tags = {"p", "br", "em", "strong", "code", "pre", "ul", "ol", "li", "blockquote", "h1", "h2", "h3", "h4", "h5",
             "h6", "table", "thead", "tbody", "tr", "th", "td", "del", "hr", "a"}
-    return Markup(bleach.clean(html, tags=tags, attributes={"a": ["href"]}, protocols={"http", "https", "mailto"},
+    return Markup(bleach.clean(made, tags=tags, attributes={"a": ["href"]}, protocols={"http", "https", "mailto"},
                                strip=True))
 
 
@@ -72,15 +74,14 @@ def outputs(cell, hidden: list[str]) -> list[dict]:
     shown = []
     for output in cell.get("outputs", []):
         data = output.get("data", {})
-        picture = next((kind for kind in _PICTURES if kind in data), None)
-        if picture and (url := _picture(picture, data[picture])):
-            shown.append({"picture": url, "text": ""})
+        if picture := _picture(data):
+            shown.append(picture)
             continue
         if output["output_type"] == "error":
             text = "\n".join(output.get("traceback") or []) or f"{output.get('ename')}: {output.get('evalue')}"
         else:
             text = output.get("text", data.get("text/plain", ""))
-        text = _ANSI.sub("", "".join(text) if isinstance(text, list) else str(text))
+        text = _ANSI.sub("", _joined(text))
         for line in hidden:
             text = text.replace(line, "[hidden test]")
         if len(text) > LONGEST:
@@ -90,10 +91,21 @@ def outputs(cell, hidden: list[str]) -> list[dict]:
     return shown
 
 
-def _picture(kind: str, data) -> str | None:
-    text = "".join(data) if isinstance(data, list) else str(data)
+def _picture(data: dict) -> dict | None:
+    """The picture of an output, also one that nvpkit.notebook.show sent as HTML with its description."""
+    kind = next((kind for kind in _PICTURES if kind in data), None)
+    if kind:
+        text, alt = _joined(data[kind]), "A picture that the notebook drew"
+    elif found := _IMAGE.fullmatch(_joined(data.get("text/html", "")).strip()):
+        kind, text, alt = found["kind"], found["data"], html.unescape(found["alt"])
+    else:
+        return None
     try:
         raw = base64.b64decode("".join(text.split()), validate=True)
     except ValueError:
         return None
-    return f"data:{kind};base64,{base64.b64encode(raw).decode()}"
+    return {"picture": f"data:{kind};base64,{base64.b64encode(raw).decode()}", "text": alt}
+
+
+def _joined(text) -> str:
+    return "".join(text) if isinstance(text, list) else str(text)

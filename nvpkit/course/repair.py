@@ -196,7 +196,7 @@ def _fill(cell, what: str, given, own: list, result: Repaired):
     elif what in ("test", "locked"):
         if not own:
             notes.append(f"The locked cell {name} was missing: it was put back.")
-        elif not any(_same(one.source, given.source) for one in own):
+        elif not any(_same(one.source, text) for one in own for text in (given.source, cell.source)):
             notes.append(f"The locked cell {name} had been changed: the original was used.")
     elif own:
         # A cell without nbgrader's mark may be changed as the student likes.

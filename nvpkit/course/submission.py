@@ -58,6 +58,7 @@ class Record:
     tasks: list[dict] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     reference: list[str] = field(default_factory=list)
+    cell_seconds: dict[str, float] = field(default_factory=dict)
 
 
 def file_hash(path: Path) -> str:
@@ -169,6 +170,7 @@ def _grade(job: Job, source: Source, record: Record):
         shutil.rmtree(scratch, ignore_errors=True)
     write_outputs(repaired.notebook, run, results)
     record.tasks = [asdict(result) for result in results]
+    record.cell_seconds = {name: round(result.seconds, 2) for name, result in run.cells.items()}
     stopped = [name for name, result in run.cells.items() if result.state == "timeout"]
     if "kernel died" in run.stopped:
         record.status, record.reason = CRASHED, f"{run.stopped}; what ran before is graded, the rest was not run"
