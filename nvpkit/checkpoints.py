@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import tempfile
 from pathlib import Path
 
 import torch
@@ -26,7 +25,7 @@ def save_flow(folder, flow, model, settings, **notes):
     # The checksum notices a changed bit, and weights that another training left beside this description.
     description = {"format": FORMAT, "model": model, "settings": settings, "sha256": _sha256(weights), **notes}
     text = json.dumps(description, indent=2) + "\n"
-    write_atomically(folder / "model.json", lambda path: Path(path).write_text(text, encoding="utf-8"))
+    write_atomically(folder / "model.json", lambda path: path.write_text(text, encoding="utf-8"))
 
 
 def load_flow(folder):
@@ -68,14 +67,12 @@ def load_flow(folder):
 def write_atomically(path, write):
     """Let ``write`` fill a file beside ``path``, then move it into place: ``path`` is never half written."""
     path = Path(path)
-    handle, partial = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    os.close(handle)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         write(partial)
         os.replace(partial, path)
-    except BaseException:
-        os.unlink(partial)
-        raise
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def read_state(path):

@@ -97,29 +97,28 @@ class _Run:
         self.parameters = [p for p in flow.parameters() if p.requires_grad]
         fused = device.type in ("cpu", "cuda") and all(p.is_floating_point() for p in self.parameters)
         self.optimizer = torch.optim.Adam(self.parameters, lr=settings["lr"], betas=(0.9, 0.99), fused=fused)
-        self.history, self.best = History(), None
+        self.history, self.best, self.good = History(), None, []
 
     def go(self, log_prob, batches, held_out, checkpoint, progress):
         steps, every = self.settings["steps"], self.settings["every"]
         started = time.perf_counter() - self.history.seconds
         done = len(self.history.loss)
         # stdout, not stderr: what a notebook writes to stderr can cost a student points.
-        bar = tqdm(initial=done, total=steps, disable=not progress, file=sys.stdout, mininterval=0.5)
-        for step in range(done, steps):
-            self.flow.train()
-            self.history.loss.append(self._step(step, log_prob, batches(step)))
-            self.history.seconds = time.perf_counter() - started
-            if (step + 1) % every == 0 or step + 1 == steps:
-                if held_out is not None:
-                    self._validate(step + 1, held_out)
-                if checkpoint is not None:
-                    self.save(checkpoint)
-                shown = {"nll": f"{sum(self.history.loss[-every:]) / len(self.history.loss[-every:]):.3f}"}
-                if held_out is not None:
-                    shown["validation"] = f"{self.history.validation[-1][1]:.3f}"
-                bar.set_postfix(shown, refresh=False)
-            bar.update()
-        bar.close()
+        with tqdm(initial=done, total=steps, disable=not progress, file=sys.stdout, mininterval=0.5) as bar:
+            for step in range(done, steps):
+                self.flow.train()
+                self.history.loss.append(self._step(step, log_prob, batches(step)))
+                self.history.seconds = time.perf_counter() - started
+                if (step + 1) % every == 0 or step + 1 == steps:
+                    recent = self.history.loss[-every:]
+                    shown = {"nll": f"{sum(recent) / len(recent):.3f}"}
+                    if held_out is not None:
+                        self._validate(step + 1, held_out)
+                        shown["validation"] = f"{self.history.validation[-1][1]:.3f}"
+                    if checkpoint is not None:
+                        self.save(checkpoint)
+                    bar.set_postfix(shown, refresh=False)
+                bar.update()
 
     def _step(self, step, log_prob, batch):
         for group in self.optimizer.param_groups:
@@ -133,10 +132,16 @@ class _Run:
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.settings["clip"] or math.inf).item()
         if not math.isfinite(norm):
             self._stop("gradient of the loss", norm, step)
+        with torch.no_grad():
+            self.good = [p.clone() for p in self.parameters]
         self.optimizer.step()
         return value
 
     def _stop(self, what, value, step):
+        # The weights at hand may be the cause. Those before the last update gave a finite loss.
+        with torch.no_grad():
+            for parameter, good in zip(self.parameters, self.good):
+                parameter.copy_(good)
         raise FloatingPointError(
             f"the {what} is {value} at step {step + 1}: lower lr (now {self.settings['lr']:g}) or look at the data for "
             "values far out; the flow holds the last good weights"

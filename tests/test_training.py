@@ -216,6 +216,13 @@ def test_a_loss_that_is_not_finite_stops_with_the_last_good_weights(validated):
     assert not same(state(flow), state(reference))
 
 
+def test_steps_that_are_too_large_stop_with_the_weights_before_them():
+    flow = small()
+    with pytest.raises(FloatingPointError, match="lower lr"):
+        quietly(flow, parabola(), steps=100, lr=1e30)
+    assert torch.isfinite(flow.log_prob(parabola().sample(10))).all()
+
+
 def test_a_gradient_that_is_not_finite_stops_too():
     class Root(torch.nn.Module):
         def forward(self, x):
