@@ -103,12 +103,9 @@ def read_submission(path: Path) -> NotebookNode:
     except UnicodeDecodeError as error:
         raise Unreadable(f"{name} is not a text file: ask the student for the .ipynb file itself.") from error
     except json.JSONDecodeError as error:
-        looks_cut = error.pos >= len(error.doc) - 200 or "Unterminated" in error.msg or error.doc.lstrip()[:1] == "{"
-        what = (
-            f"is cut off at line {error.lineno}: the upload or the save stopped half-way"
-            if looks_cut and not error.doc.rstrip().endswith("}")
-            else f"is not a notebook: it is no valid JSON at line {error.lineno}"
-        )
+        cut = error.doc.lstrip().startswith("{") and not error.doc.rstrip().endswith("}")
+        what = (f"is cut off at line {error.lineno}: the upload or the save stopped half-way" if cut
+                else f"is not a notebook: it is no valid JSON at line {error.lineno}")
         raise Unreadable(f"{name} {what}. The file is kept; ask the student to hand it in again.") from error
     except Exception as error:
         raise Unreadable(f"{name} is not a notebook ({error}): ask the student for the .ipynb file.") from error

@@ -105,6 +105,8 @@ def _best(given, candidates: list) -> int | None:
 def _between(skeleton, cells, place) -> list[tuple[int, int]]:
     """Answers still without a cell: the one student cell of their type that stands where they should stand."""
     found = []
+    if not any(kind(skeleton[at]) != "free" for at in place.values()):
+        return found  # no neighbours to go by: most likely another notebook
     for at, cell in enumerate(skeleton):
         if kind(cell) not in ("answer", "manual") or at in place.values():
             continue

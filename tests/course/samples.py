@@ -149,17 +149,14 @@ def sample_class():
         "forever": (text(fill(right | {"inpaint": right["inpaint"] + FOREVER})), own, "loops for ever in task 7"),
         "empty-file": ("", own, "an empty file"),
         "cut-off": (whole[: len(whole) // 2], own, "a truncated file"),
-        "renamed": (text(fill(wrong(_some("scaling")))), "Homework 2 (final).ipynb", "renamed; scaling is wrong"),
+        "renamed": (text(fill(wrong("scaling__log_det_of_wrong_sign"))), "Homework 2 (final).ipynb", "renamed; scaling is wrong"),
         "no-metadata": (text(without_metadata(fill(right))), own, "all metadata lost"),
         "other-homework": (text(another_assignment()), own, "another assignment"),
-        "wrong-coupling": (text(fill(wrong(_some("additive_coupling")))), own, "additive_coupling is wrong"),
-        "wrong-loss": (text(fill(wrong(_some("negative_log_likelihood")))), own, "the loss is wrong"),
+        "wrong-coupling": (text(fill(wrong("additive_coupling__plus_in_both_directions"))), own, "additive_coupling is wrong"),
+        "wrong-start": (text(fill(wrong("coupling_stack__inverse_in_forward_order"))), own, "coupling_stack is wrong"),
+        "wrong-loss": (text(fill(wrong("negative_log_likelihood__sum_for_mean"))), own, "the loss is wrong"),
     }
     return made
-
-
-def _some(task):
-    return next(name for name in mistakes() if name.startswith(f"{task}__"))
 
 
 def write(folder, students=None):
