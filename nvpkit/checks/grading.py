@@ -129,15 +129,16 @@ def training_budget(full: int, graded: int) -> int:
 
 
 def progress(assignment: str) -> None:
-    """Print the points of the visible checks that passed in this kernel, task by task."""
+    """Print one line: the points of the visible checks that passed in this kernel, and the tasks still open."""
     specs = [spec for spec in TASKS.values() if spec.assignment == assignment]
     if not specs:
         known = ", ".join(sorted({spec.assignment for spec in TASKS.values()}))
         raise KeyError(f"There is no assignment {assignment!r}; the assignments are {known}.")
-    total = 0.0
+    total, still_open = 0.0, []
     for spec in specs:
         earned = sum(_earned.get(spec.name, {}).values())
         total += earned
-        state = "not checked yet" if spec.name not in _earned else f"{earned:g} of {spec.points:g}"
-        print(f"{spec.name:28s} {state}")
-    print(f"{'points so far':28s} {total:g} of {sum(spec.points for spec in specs):g} (before the hidden tests)")
+        if earned < spec.points:
+            still_open.append(spec.name + (f" ({earned:g} of {spec.points:g})" if earned else ""))
+    rest = f"; still open: {', '.join(still_open)}" if still_open else ""
+    print(f"points so far: {total:g} of {sum(spec.points for spec in specs):g}, before the hidden tests{rest}")

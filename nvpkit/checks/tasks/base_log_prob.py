@@ -158,7 +158,7 @@ def _kept(inputs, values, part):
 
 
 def _register(part: str) -> None:
-    formula = "sum over the dimensions of -softplus(z) - softplus(-z)" if part == "logistic" else "log N(z; 0, I)"
+    formula = "the log of the logistic density, summed over D" if part == "logistic" else "log N(z; 0, I)"
     for name, function in ((f"value: {formula}", _value), ("finite and right at +-100 and +-1000", _stable),
                            ("gradient with respect to z, far out too", _gradient),
                            ("the input keeps its values, requires_grad and .grad", _kept)):

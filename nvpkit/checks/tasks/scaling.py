@@ -66,7 +66,7 @@ def _run_case(out: Recorder, student, case: dict) -> None:
     out.pair(f"{name}.forth", layer(x_at_y.detach()), y, "forward(x)")
     points = parts.difference_points(x)
     out.pair(f"{name}.around", layer(points), points, "forward(x)")
-    leaf = x.clone().requires_grad_()
+    leaf = case["x"].clone().requires_grad_()
     z, log_det = out.pair(f"{name}.again", layer(leaf), leaf, "forward(x)")
     out[f"{name}.grad_x"], out[f"{name}.grad_s"] = gradients((z * case["weights"]).sum(), [leaf, layer.s])
     out[f"{name}.grad_log_det"] = gradients((log_det * case["row_weights"]).sum(), [layer.s])[0]
@@ -76,6 +76,14 @@ def _run_case(out: Recorder, student, case: dict) -> None:
 
 
 judge = Judge()
+
+
+@judge.property("inputs keep their values, requires_grad and .grad")
+def kept(inputs, values):
+    for case in inputs["cases"]:
+        inputs_kept(values, f"{case['name']}.x", case["x"], "x")
+        inputs_kept(values, f"{case['name']}.y", case["y"], "z (the input of inverse)")
+        inputs_kept(values, f"{case['name']}.leaf", case["x"].clone().requires_grad_(), "x")
 
 
 @judge.property("s starts at zeros")
@@ -106,7 +114,7 @@ def forward_formula(inputs, values):
     return report(errors)
 
 
-@judge.property("inverse: x = exp(-s) z")
+@judge.property("inverse: undoes forward")
 def inverse_formula(inputs, values):
     errors = {}
     for case in inputs["cases"]:
@@ -155,7 +163,7 @@ def _log_det_mistake(got, case: dict, sign: int) -> str:
     })
 
 
-@judge.property("log_det = sum of s for each point, and the Jacobian by differences agrees")
+@judge.property("log_det for each point: log|det| of the Jacobian by differences")
 def log_det_forward(inputs, values):
     errors = {}
     for case in inputs["cases"]:
@@ -173,7 +181,7 @@ def log_det_forward(inputs, values):
     return report(errors)
 
 
-@judge.property("the inverse's log_det = minus the sum of s: the two cancel")
+@judge.property("log_det of the inverse: the two cancel")
 def log_det_inverse(inputs, values):
     errors = {}
     for case in inputs["cases"]:
@@ -204,11 +212,3 @@ def gradient(inputs, values):
         grad_x = values.tensor(f"{case['name']}.grad_x", x.shape, dtype)
         if error_of(grad_x, case["weights"] * s.exp()) > 10 * tolerance(dtype):
             raise Wrong("The gradient of z with respect to x is wrong: is x detached on the way?")
-
-
-@judge.property("inputs keep their values, requires_grad and .grad")
-def kept(inputs, values):
-    for case in inputs["cases"]:
-        inputs_kept(values, f"{case['name']}.x", case["x"], "x")
-        inputs_kept(values, f"{case['name']}.y", case["y"], "z (the input of inverse)")
-        inputs_kept(values, f"{case['name']}.leaf", case["x"].clone().requires_grad_(), "x")
