@@ -38,6 +38,25 @@ def fits_split(changed: set, case: dict, what: str) -> None:
                 "entries moved to other places (halves joined where even and odd should be interleaved)?")
 
 
+def in_place(z: torch.Tensor, x: torch.Tensor, case: dict) -> None:
+    """Raise Wrong where one layer's kept entries come out in other places than they went in."""
+    dim, at_home = case["dim"], _fitting(z, x)
+    if case["split"] == "even_odd":
+        for moved in (torch.cat([x[:, ::2], x[:, 1::2]], 1), torch.cat([x[:, 1::2], x[:, ::2]], 1)):
+            if _fitting(z, moved) >= max(dim // 2, at_home + 1):
+                raise Wrong("Halves and even/odd are mixed up: the even and the odd entries are joined as two halves. "
+                            "Put each entry back in its own place (interleave).")
+    for moved in (x.flip(1), x.roll(dim // 2, 1), x.roll((dim + 1) // 2, 1)):
+        if _fitting(z, moved) >= max(dim // 2, at_home + 1):
+            raise Wrong("The halves are swapped after the layer: entries come out in other places than they went in. "
+                        "Leave each entry in its place and alternate the masks. (Whoever swaps must swap back first "
+                        "in the inverse, before the layer is undone.)")
+
+
+def _fitting(z: torch.Tensor, x: torch.Tensor) -> int:
+    return int(((z - x).abs().amax(0) < 1e-9).sum())
+
+
 def directions(parameters: list, seed: int) -> list[torch.Tensor]:
     """Return a random direction for each parameter, the same ones for the same seed."""
     gen = generator(seed + 7)

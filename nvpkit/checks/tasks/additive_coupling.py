@@ -81,7 +81,7 @@ def _run_case(out: Recorder, student, case: dict) -> None:
     if case["dtype"] == torch.float64:
         points = parts.difference_points(x)
         out.pair(f"{name}.around", layer(points), points, "forward(x)")
-    leaf = x.clone().requires_grad_()
+    leaf = case["x"].clone().requires_grad_()
     z, _ = out.pair(f"{name}.again", layer(leaf), leaf, "forward(x)")
     found = gradients((z * case["weights"]).sum(), [leaf, *(p for p in layer.parameters() if p.requires_grad)])
     out[f"{name}.grad_x"] = found[0]
@@ -92,6 +92,15 @@ def _run_case(out: Recorder, student, case: dict) -> None:
 
 
 judge = Judge()
+
+
+@judge.property("inputs keep their values, requires_grad and .grad")
+def kept(inputs, values):
+    for case in inputs["cases"]:
+        inputs_kept(values, f"{case['name']}.x", case["x"], "x")
+        inputs_kept(values, f"{case['name']}.y", case["y"], "z (the input of inverse)")
+        inputs_kept(values, f"{case['name']}.leaf", case["x"].clone().requires_grad_(), "x")
+        inputs_kept(values, f"{case['name']}.mask", case["mask"], "The mask")
 
 
 @judge.property("forward: z = x + (1 - mask) net(mask x)")
@@ -206,12 +215,3 @@ def gradient(inputs, values):
         if error_of(grad_x, expected[0]) > 10 * tolerance(case["dtype"]):
             raise Wrong("The gradient of z with respect to x is wrong: is a part of the computation detached, or "
                         "under no_grad?")
-
-
-@judge.property("inputs keep their values, requires_grad and .grad")
-def kept(inputs, values):
-    for case in inputs["cases"]:
-        inputs_kept(values, f"{case['name']}.x", case["x"], "x")
-        inputs_kept(values, f"{case['name']}.y", case["y"], "z (the input of inverse)")
-        inputs_kept(values, f"{case['name']}.leaf", case["x"].clone().requires_grad_(), "x")
-        inputs_kept(values, f"{case['name']}.mask", case["mask"], "The mask")

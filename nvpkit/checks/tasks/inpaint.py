@@ -117,6 +117,24 @@ def _climbing(inputs: dict) -> list[dict]:
     return [case for case in inputs["cases"] if case["base"] != "flat"]
 
 
+@judge.property("the flow, x and known stay as they were")
+def kept(inputs, values):
+    notes = ""
+    for case in inputs["cases"]:
+        weights = torch.cat([p.detach().reshape(-1) for p in _flow(case).state_dict().values()])
+        if not torch.equal(values.tensor(f"{case['name']}.weights", weights.shape, weights.dtype), weights):
+            raise Wrong("The flow's weights changed: the pixels are to be moved, not the flow. Give the optimiser the "
+                        "pixels alone.")
+        if values.number(f"{case['name']}.frozen"):
+            raise Wrong("The flow's parameters have requires_grad = False after the call: nobody could train it any "
+                        "more. Take the gradient with respect to the pixels alone (torch.autograd.grad).")
+        inputs_kept(values, f"{case['name']}.x", case["x"], "x")
+        inputs_kept(values, f"{case['name']}.known", case["known"], "known")
+        if values.number(f"{case['name']}.n_grads"):
+            notes = "note: .grad of the flow's parameters is filled; torch.autograd.grad would leave it alone"
+    return notes
+
+
 @judge.property("known pixels come back bit for bit")
 def known_kept(inputs, values):
     for case in inputs["cases"]:
@@ -184,21 +202,3 @@ def detached(inputs, values):
         if values.number(f"{case['name']}.attached"):
             raise Wrong("The result still requires a gradient: return it detached, so that nobody keeps the graph of "
                         "all the steps.")
-
-
-@judge.property("the flow, x and known stay as they were")
-def kept(inputs, values):
-    notes = ""
-    for case in inputs["cases"]:
-        weights = torch.cat([p.detach().reshape(-1) for p in _flow(case).state_dict().values()])
-        if not torch.equal(values.tensor(f"{case['name']}.weights", weights.shape, weights.dtype), weights):
-            raise Wrong("The flow's weights changed: the pixels are to be moved, not the flow. Give the optimiser the "
-                        "pixels alone.")
-        if values.number(f"{case['name']}.frozen"):
-            raise Wrong("The flow's parameters have requires_grad = False after the call: nobody could train it any "
-                        "more. Take the gradient with respect to the pixels alone (torch.autograd.grad).")
-        inputs_kept(values, f"{case['name']}.x", case["x"], "x")
-        inputs_kept(values, f"{case['name']}.known", case["known"], "known")
-        if values.number(f"{case['name']}.n_grads"):
-            notes = "note: .grad of the flow's parameters is filled; torch.autograd.grad would leave it alone"
-    return notes

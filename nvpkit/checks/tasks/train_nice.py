@@ -228,7 +228,7 @@ def converges(inputs, values):
 
 
 def _why(flow, case: dict, nll: float) -> str:
-    if flow.s.sum() < -1.5 * len(flow.s):
+    if flow.s.mean() < -0.2:
         return ("The scaling has shrunk the data to a point: it looks like the log-det is missing from the loss, or "
                 "has the wrong sign.")
     if not nll < _nll(_flow(case), case, case["fresh"]):

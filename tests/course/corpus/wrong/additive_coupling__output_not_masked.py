@@ -1,0 +1,14 @@
+# expect: the net's output is not masked
+class AdditiveCoupling(nn.Module):
+    def __init__(self, mask, net):
+        super().__init__()
+        self.register_buffer("mask", mask)
+        self.net = net
+
+    def forward(self, x):
+        z = x + self.net(self.mask * x)
+        return z, x.new_zeros(len(x))
+
+    def inverse(self, z):
+        x = z - self.net(self.mask * z)
+        return x, z.new_zeros(len(z))

@@ -1,0 +1,10 @@
+# expect: It rises too slowly
+def inpaint(flow, base_log_prob, x, known, steps):
+    image = x.clone()
+    for i in range(1):
+        pixels = image.detach().requires_grad_()
+        z, log_det = flow(pixels)
+        (slope,) = torch.autograd.grad((base_log_prob(z) + log_det).sum(), pixels)
+        moved = (pixels.detach() + 0.02 * slope).clamp(0, 1)
+        image = torch.where(known, x, moved)
+    return image

@@ -1,0 +1,4 @@
+# expect: the minus is missing
+def negative_log_likelihood(flow, base_log_prob, x):
+    z, log_det = flow(x)
+    return (base_log_prob(z) + log_det).mean()

@@ -1,0 +1,4 @@
+# expect: Expected shape ()
+def negative_log_likelihood(flow, base_log_prob, x):
+    z, log_det = flow(x)
+    return -(base_log_prob(z) + log_det)

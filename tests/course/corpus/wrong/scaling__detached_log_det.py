@@ -1,0 +1,11 @@
+# expect: log_det is detached
+class Scaling(nn.Module):
+    def __init__(self, dim):
+        super().__init__()
+        self.s = nn.Parameter(torch.zeros(dim))
+
+    def forward(self, x):
+        return torch.exp(self.s) * x, self.s.detach().sum().expand(len(x))
+
+    def inverse(self, z):
+        return torch.exp(-self.s) * z, -self.s.detach().sum().expand(len(z))

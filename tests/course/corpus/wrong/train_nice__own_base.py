@@ -1,0 +1,13 @@
+# expect: base_log_prob is never called
+def train_nice(flow, base_log_prob, data, steps, batch_size, lr):
+    optimiser = torch.optim.Adam(flow.parameters(), lr=lr)
+    losses = []
+    for _ in range(steps):
+        x = data[torch.randint(len(data), (batch_size,))]
+        z, log_det = flow(x)
+        loss = -((-0.5 * z**2).sum(1) + log_det).mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    return losses
