@@ -1,14 +1,16 @@
 """Measure, in one run, what the compact coupling saves over the masked form, and where a training step spends its time.
 
-    python benchmarks/couplings.py [--json]
+    python -m benchmarks.couplings [--json] [--seconds 3]
 
-Prints ratios of medians: they compare from machine to machine where seconds do not. Asserts nothing.
+Ratios of medians compare from machine to machine where seconds do not. The table is printed and written to
+_build/benchmarks/couplings.md; nothing is asserted.
 """
 
 import argparse
 import json
 import statistics
 import time
+from pathlib import Path
 
 import torch
 
@@ -95,10 +97,13 @@ def main():
     if arguments.json:
         print(json.dumps({"torch": torch.__version__, "threads": 1, "rows": rows}, indent=2))
         return
-    print(f"torch {torch.__version__}, one thread")
-    print("| " + " | ".join(rows[0]) + " |\n|" + " --- |" * len(rows[0]))
-    for row in rows:
-        print("| " + " | ".join(map(str, row.values())) + " |")
+    lines = [f"torch {torch.__version__}, one thread", ""]
+    lines += ["| " + " | ".join(rows[0]) + " |", "|" + " --- |" * len(rows[0])]
+    lines += ["| " + " | ".join(map(str, row.values())) + " |" for row in rows]
+    table = Path("_build/benchmarks/couplings.md")
+    table.parent.mkdir(parents=True, exist_ok=True)
+    table.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    print(*lines, f"\nwritten to {table}", sep="\n")
 
 
 if __name__ == "__main__":

@@ -88,6 +88,11 @@ def test_logistic_is_a_torch_distribution():
     assert abs(logistic.sample((50_000,)).var() / logistic.variance - 1) < 0.05
     torch.testing.assert_close(logistic.entropy(), torch.tensor(2 + math.log(3)))
     assert logistic.expand((4,)).log_prob(torch.zeros(4)).shape == (4,)
+    z = torch.linspace(-20, 20, 9)
+    uniform = torch.distributions.Uniform(0.0, 1.0)
+    moves = [torch.distributions.SigmoidTransform().inv, torch.distributions.AffineTransform(2.0, 3.0)]
+    composed = torch.distributions.TransformedDistribution(uniform, moves, validate_args=False)
+    torch.testing.assert_close(logistic.log_prob(z), composed.log_prob(z), rtol=1e-3, atol=1e-3)
     whole = torch.distributions.Independent(Logistic(torch.zeros(2), torch.ones(2)), 1)
     torch.testing.assert_close(whole.log_prob(torch.ones(1, 2)), standard_logistic(2).log_prob(torch.ones(1, 2)))
 

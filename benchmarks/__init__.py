@@ -1,0 +1,1 @@
+"""What measures: `python -m benchmarks` runs all. Tables go to _build/benchmarks/; nothing is asserted about time."""
