@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 
 import site_address
+from docutils import nodes
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -18,6 +19,8 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
     [str(ROOT), str(ROOT / "book"), os.environ.get("PYTHONPATH", "")]
 ).rstrip(os.pathsep)
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# A backend set from outside would leave the cells without pictures.
+os.environ.pop("MPLBACKEND", None)
 os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
 
 # Parts of the package that no page uses: a change there leaves every figure as it is.
@@ -48,18 +51,34 @@ def _drop_stale_cache(app):
     # The first use of matplotlib on a machine prints to stderr; pages treat that as a fault, so it happens here.
     import matplotlib.font_manager  # noqa: F401
 
-    cache = Path(app.config.nb_execution_cache_path)
-    stamp = cache.parent / ".nvpkit.sha256"
-    now = code_digest()
-    app.nvp_stale = not stamp.exists() or stamp.read_text(encoding="utf8") != now
-    if app.nvp_stale and cache.exists():
+    cache, now = Path(app.config.nb_execution_cache_path), code_digest()
+    if _note(cache.parent / ".nvpkit.sha256", now) and cache.exists():
         shutil.rmtree(cache)
-    cache.parent.mkdir(parents=True, exist_ok=True)
+    # Output folders share the cache, but each has pages of its own to read again.
+    app.nvp_stale = _note(Path(app.doctreedir) / ".nvpkit.sha256", now)
+
+
+def _note(stamp, now):
+    """Write the digest down; say whether another one stood there."""
+    changed = not stamp.exists() or stamp.read_text(encoding="utf8") != now
+    stamp.parent.mkdir(parents=True, exist_ok=True)
     stamp.write_text(now, encoding="utf8")
+    return changed
 
 
 def _outdated(app, env, added, changed, removed):
     return sorted(env.found_docs - added - removed) if app.nvp_stale else []
+
+
+def _links_inside(app, doctree, docname):
+    """Turn links to a page's source in the repository, which notebooks need, into links to the page of the book."""
+    options = app.config.html_theme_options
+    prefix = f"{options['repository_url']}/blob/{options['repository_branch']}/"
+    for node in doctree.findall(nodes.reference):
+        target, suffix = os.path.splitext(node.get("refuri", "").removeprefix(prefix))
+        if node.get("refuri", "").startswith(prefix) and suffix in {".md", ".ipynb"} and target in app.env.found_docs:
+            node["refuri"] = app.builder.get_relative_uri(docname, target)
+            node["internal"] = True
 
 
 def _tidy_scripts(app, pagename, templatename, context, doctree):
@@ -111,6 +130,7 @@ def setup(app):
     app.connect("config-inited", _addresses, priority=1)
     app.connect("builder-inited", _drop_stale_cache)
     app.connect("env-get-outdated", _outdated)
+    app.connect("doctree-resolved", _links_inside)
     app.connect("html-page-context", _tidy_scripts, priority=999)
     app.connect("build-finished", _copy_mathjax)
     app.connect("build-finished", _slim)
