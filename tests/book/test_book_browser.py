@@ -4,6 +4,7 @@ import functools
 import http.server
 import shutil
 import threading
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -19,12 +20,18 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 
 
 @pytest.fixture(scope="module")
-def address(site):
-    handler = functools.partial(Quiet, directory=str(site))
+def address(site, tmp_path_factory):
+    """The site under the path that it has on its public host: the page for missing addresses counts on that."""
+    import site_address
+
+    place = urlsplit(site_address.pages(site_address.repository()[0])).path.strip("/")
+    top = tmp_path_factory.mktemp("host")
+    (top / place).symlink_to(site, target_is_directory=True)
+    handler = functools.partial(Quiet, directory=str(top))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/"
+        yield f"http://127.0.0.1:{server.server_port}/{place}/"
         server.shutdown()
         thread.join()
 
@@ -55,7 +62,7 @@ def visit(browser, address, page, width, scheme):
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
 def test_pages_are_quiet_local_and_fit(browser, address, pages, width, scheme):
-    for page in pages:
+    for page in [*pages, "search", "genindex", "404"]:
         tab, faults = visit(browser, address, page, width, scheme)
         assert faults == [], page
         assert tab.evaluate("document.documentElement.dataset.theme") == scheme
