@@ -85,7 +85,7 @@ def train(
     batch_size: Annotated[int | None, typer.Option(help="Samples in each step.")] = None,
     hidden: Annotated[str | None, typer.Option(help="Widths of each coupling's net, such as 128,128.")] = None,
     dropout: Annotated[float | None, typer.Option(help="Share of hidden units dropped in training.")] = None,
-    layers: Annotated[int, typer.Option(help="Number of coupling layers.")] = 4,
+    layers: Annotated[int | None, typer.Option(help="Number of coupling layers.")] = None,
     seed: Seed = 0,
     quick: Annotated[bool, typer.Option("--quick", help="A short try of 200 steps.")] = False,
     resume: Annotated[

@@ -15,19 +15,19 @@ from nvpkit.training import fit
 
 # What a training takes unless it is told otherwise. Digits: the best test figure of a few tries of half a minute.
 DEFAULTS = {
-    "toy": {"steps": 1500, "lr": 1e-2, "batch_size": 256, "hidden": (64, 64), "dropout": 0.0},
-    "digits": {"steps": 2000, "lr": 1e-3, "batch_size": 128, "hidden": (256, 256), "dropout": 0.2},
-    "images": {"steps": 4000, "lr": 1e-3, "batch_size": 128, "hidden": (500, 500, 500), "dropout": 0.0},
+    "toy": {"steps": 1500, "lr": 1e-2, "batch_size": 256, "n_layers": 4, "hidden": (64, 64), "dropout": 0.0},
+    "digits": {"steps": 2000, "lr": 2e-3, "batch_size": 128, "n_layers": 8, "hidden": (128, 128), "dropout": 0.2},
+    "images": {"steps": 4000, "lr": 1e-3, "batch_size": 128, "n_layers": 4, "hidden": (500, 500, 500), "dropout": 0.0},
 }
 QUICK_STEPS = 200
 
 
-def train(model, data, folder, *, n_layers=4, seed=0, quick=False, device="auto", resume=False, progress=True, **given):
+def train(model, data, folder, *, seed=0, quick=False, device="auto", resume=False, progress=True, **given):
     """Train ``models.<model>`` on the data set or toy called ``data``, save it in ``folder``, return its figures.
 
-    ``given`` may hold steps, lr, batch_size, hidden, dropout; what is missing or None comes from ``DEFAULTS``, and
-    ``quick`` means 200 steps. Of images a tenth of the training split is held out for validation; the test split is
-    read only at the end. ``resume`` goes on where an interrupted training in ``folder`` stopped.
+    ``given`` may hold steps, lr, batch_size, n_layers, hidden, dropout; what is missing or None comes from
+    ``DEFAULTS``, and ``quick`` means 200 steps. Of images a tenth of the training split is held out for validation;
+    the test split is read only at the end. ``resume`` goes on where an interrupted training in ``folder`` stopped.
     """
     if model not in models.__all__:
         raise ValueError(f"there is no model called {model!r}; there are {', '.join(models.__all__)}")
@@ -38,7 +38,7 @@ def train(model, data, folder, *, n_layers=4, seed=0, quick=False, device="auto"
     examples, validation, shape = _training_data(data, seed)
     settings = {
         "dim": math.prod(shape),
-        "n_layers": n_layers,
+        "n_layers": chosen.pop("n_layers"),
         "hidden": list(chosen.pop("hidden")),
         "dropout": chosen.pop("dropout"),
         "levels": levels(data) if data in SETS else None,

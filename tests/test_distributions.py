@@ -112,9 +112,17 @@ def test_mixture_integrates_to_one_and_is_sampled_from():
     assert abs(grid_integral(mixture.log_prob, -16, 16, 400) - 1) < 1e-4
     x = mixture.sample(100_000, torch.Generator().manual_seed(2))
     torch.testing.assert_close(x.mean(0), mixture.weights @ mixture.means, rtol=0, atol=0.05)
-    near = [(x - mean).norm(dim=1) < (x - other).norm(dim=1) for mean, other in [mixture.means[:2]]]
-    assert 0.05 < near[0].float().mean() < 0.95
+    within = torch.einsum("k,kij->ij", mixture.weights, mixture.factors @ mixture.factors.mT)
+    between = torch.einsum("k,ki,kj->ij", mixture.weights, mixture.means, mixture.means)
+    mean = mixture.weights @ mixture.means
+    torch.testing.assert_close(x.T.cov(), within + between - torch.outer(mean, mean), rtol=0.02, atol=0.1)
     assert torch.equal(x, mixture.sample(100_000, torch.Generator().manual_seed(2)))
+
+
+def test_one_component_is_sampled_with_its_own_covariance():
+    covariance = torch.tensor([[4.0, 1.8], [1.8, 1.0]])
+    x = GaussianMixture([1.0], [[0.0, 0.0]], covariance[None]).sample(50_000, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(x.T.cov(), covariance, rtol=0, atol=0.1)
 
 
 def test_random_mixtures_follow_their_recipe():
