@@ -17,6 +17,14 @@ def save_flow(folder, flow, model, settings, **notes):
     """Write the weights of ``flow`` and the builder call ``models.<model>(**settings)`` that makes its like.
 
     ``notes`` (data set, figures, ...) go into the JSON file too. Each file appears whole or not at all.
+
+    >>> import tempfile
+    >>> from nvpkit.models import nice
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_flow(folder, nice(2), "nice", {"dim": 2}, data="moons")
+    ...     flow, description = load_flow(folder)
+    >>> description["data"]
+    'moons'
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -33,6 +41,10 @@ def load_flow(folder):
 
     Raises CheckpointError, one sentence that names the file and the remedy, when a file is missing, empty, damaged or
     not ours. Nothing in the files is executed.
+
+    >>> load_flow("nowhere")
+    Traceback (most recent call last):
+    nvpkit.errors.CheckpointError: nowhere/model.json is not there: train again ...
     """
     from nvpkit import models
 
@@ -65,7 +77,14 @@ def load_flow(folder):
 
 
 def write_atomically(path, write):
-    """Let ``write`` fill a file beside ``path``, then move it into place: ``path`` is never half written."""
+    """Let ``write`` fill a file beside ``path``, then move it into place: ``path`` is never half written.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_atomically(Path(folder) / "note.txt", lambda path: path.write_text("done"))
+    ...     os.listdir(folder)
+    ['note.txt']
+    """
     path = Path(path)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
@@ -76,7 +95,14 @@ def write_atomically(path, write):
 
 
 def read_state(path):
-    """Return the dictionary of tensors and plain values saved at ``path``; it is loaded with weights_only=True."""
+    """Return the dictionary of tensors and plain values saved at ``path``; it is loaded with weights_only=True.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     torch.save({"s": torch.zeros(2)}, Path(folder) / "state.pt")
+    ...     read_state(Path(folder) / "state.pt")
+    {'s': tensor([0., 0.])}
+    """
     path = Path(path)
     _check_file(path)
     try:

@@ -100,7 +100,11 @@ def grid_integral(log_prob, low, high, n=200):
 
 
 def draw(target, n, generator=None):
-    """Return n samples of a target: ours take a generator, torch.distributions objects draw from the global one."""
+    """Return n samples of a target: ours take a generator, torch.distributions objects draw from the global one.
+
+    >>> draw(torch.distributions.Normal(torch.zeros(2), 1.0), 5).shape
+    torch.Size([5, 2])
+    """
     if isinstance(target, Distribution):
         if generator is not None:
             raise ValueError("torch.distributions objects take no generator: seed with torch.manual_seed instead")
@@ -110,7 +114,13 @@ def draw(target, n, generator=None):
 
 @contextlib.contextmanager
 def evaluating(module):
-    """Put a module into eval mode for a while; every part returns to the mode that it was in."""
+    """Put a module into eval mode for a while; every part returns to the mode that it was in.
+
+    >>> layer = torch.nn.Dropout()
+    >>> with evaluating(layer):
+    ...     layer.training
+    False
+    """
     modes = {part: part.training for part in module.modules()}
     module.eval()
     try:

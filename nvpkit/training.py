@@ -17,7 +17,11 @@ from nvpkit.metrics import draw, evaluating
 
 @dataclass
 class History:
-    """What a training recorded; every loss is a mean negative log-likelihood in nats."""
+    """What a training recorded; every loss is a mean negative log-likelihood in nats.
+
+    >>> History(validation=[(50, 2.5), (100, 2.0)]).best_validation
+    2.0
+    """
 
     loss: list = field(default_factory=list)  # one for each step, on that step's batch
     validation: list = field(default_factory=list)  # (steps done, loss on the validation data)
@@ -78,10 +82,12 @@ def fit(
         run = _Run(flow.to(device), device, settings)
         if resume and Path(checkpoint).exists():
             run.load(checkpoint)
-        log_prob = torch.compile(flow.log_prob, **_backend(compile)) if compile else flow.log_prob
+        log_prob = flow.log_prob
+        if compile:
+            log_prob = torch.compile(log_prob, **({} if compile is True else {"backend": compile}))
         try:
-            batches = _batches(data, batch_size, seed, device)
-            held_out = None if validation is None else _held_out(validation, seed, device)
+            batches = _batches(data, batch_size, seed, run.parameters[0])
+            held_out = None if validation is None else _held_out(validation, seed, run.parameters[0])
             run.go(log_prob, batches, held_out, checkpoint, progress)
         finally:
             run.keep_best()
@@ -200,11 +206,11 @@ def _schedule(step, steps):
     return 0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(1, steps - warm_up)))
 
 
-def _batches(data, batch_size, seed, device):
+def _batches(data, batch_size, seed, like):
     """Return a function step -> batch. It depends on seed and step alone, so a resumed run sees what it would have."""
     if not isinstance(data, torch.Tensor):
-        return lambda step: draw(data, batch_size).to(device)
-    data = data.to(device)
+        return lambda step: draw(data, batch_size).to(like)
+    data = data.to(like.device)
     size, orders = min(batch_size, len(data)), {}
 
     def order(epoch):
@@ -220,20 +226,16 @@ def _batches(data, batch_size, seed, device):
             chosen = order(first[0])[first[1] : last[1] + 1]
         else:
             chosen = torch.cat([order(first[0])[first[1] :], order(last[0])[: last[1] + 1]])
-        return data[chosen.to(device)]
+        return data[chosen.to(like.device)]
 
     return batch
 
 
-def _held_out(validation, seed, device, n=4096):
-    if not isinstance(validation, torch.Tensor):
-        with _seeded(seed + 1, torch.device("cpu")):
-            validation = draw(validation, n)
-    return validation.to(device)
-
-
-def _backend(compile):
-    return {} if compile is True else {"backend": compile}
+def _held_out(validation, seed, like, n=4096):
+    if isinstance(validation, torch.Tensor):
+        return validation.to(like.device)
+    with _seeded(seed + 1, torch.device("cpu")):
+        return draw(validation, n).to(like)
 
 
 @contextmanager

@@ -160,6 +160,14 @@ def test_the_door_asks_the_first_layer_too():
         flow.log_prob(torch.full((1, 2), 4))
 
 
+def test_under_compile_the_door_is_open_and_the_graph_is_one():
+    flow = make_flow()
+    compiled = torch.compile(flow.log_prob, backend="eager", fullgraph=True)
+    x = torch.randn(3, 2)
+    torch.testing.assert_close(compiled(x), flow.log_prob(x))
+    assert compiled(x * math.nan).isnan().all()
+
+
 @pytest.mark.parametrize("n", [0, -1, 2.0, True])
 def test_a_number_of_samples_is_a_number(n):
     with pytest.raises(ValueError, match="number of samples"):

@@ -120,6 +120,21 @@ def test_errors_of_wrong_flows_are_their_faults():
         assert metric(layer, torch.randn(4, 2)) == pytest.approx(expected, abs=1e-5)
 
 
+class OnlyInEval(Scaling):
+    def forward(self, x, context=None):
+        assert not self.training, "metrics are taken in eval mode"
+        return super().forward(x)
+
+
+def test_metrics_are_taken_in_eval_mode_and_every_part_returns_to_its_own():
+    flow = Flow(Chain([OnlyInEval(2), Scaling(2).eval()]), standard_normal(2)).train()
+    flow.bijection.layers[1].eval()
+    metrics.log_det_error(flow, torch.randn(3, 2))
+    metrics.round_trip_error(flow, torch.randn(3, 2))
+    metrics.kl_to(flow, parabola(), 10)
+    assert [layer.training for layer in flow.bijection.layers] == [True, False]
+
+
 def test_log_det_error_sees_every_sample():
     class OneWrong(Bijection):
         def forward(self, x, context=None):

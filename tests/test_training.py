@@ -59,6 +59,12 @@ def test_the_seed_decides_and_the_global_generator_is_neither_used_nor_changed(d
     assert results[0][0] != results[2][0]
 
 
+def test_a_double_flow_trains_on_toys():
+    flow = small().double()
+    quietly(flow, parabola(), steps=3, validation=parabola())
+    assert flow.dtype == torch.float64
+
+
 def test_every_sample_is_seen_once_in_each_epoch():
     data, seen = torch.arange(10.0)[:, None].expand(10, 2).contiguous(), []
     flow = small()

@@ -76,7 +76,11 @@ def available(name, root=None):
 
 
 def search_folders(root=None):
-    """Return the folders that are searched, in order: ``root`` alone, or $NVPKIT_DATA and the user's cache folder."""
+    """Return the folders that are searched, in order: ``root`` alone, or $NVPKIT_DATA and the user's cache folder.
+
+    >>> [folder.name for folder in search_folders("my-data")]
+    ['my-data']
+    """
     if root is not None:
         return [Path(root)]
     named = os.environ.get("NVPKIT_DATA")
@@ -84,7 +88,11 @@ def search_folders(root=None):
 
 
 def cache_folder():
-    """Return the folder that ``download`` fills when no other is named."""
+    """Return the folder that ``download`` fills when no other is named.
+
+    >>> cache_folder().name
+    'nvpkit'
+    """
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nvpkit"
 
 
