@@ -98,7 +98,8 @@ def _owner(given: Given, assignment: str, student: str | None) -> tuple[str, Pur
         return student, PurePosixPath(parts[-1]) if len(parts) == 1 else PurePosixPath(*_below(parts, assignment))
     if assignment in parts[:-1] and parts.index(assignment) > 0:
         at = parts.index(assignment)
-        return _clean(parts[at - 1]), PurePosixPath(*parts[at + 1:])
+        top = MOODLE.match(parts[at - 1])
+        return _clean(top["student"] if top else parts[at - 1]), PurePosixPath(*parts[at + 1:])
     if len(parts) > 1:
         top = MOODLE.match(parts[0])
         named = re.match(rf"^(?P<student>.+)[_-]{re.escape(assignment)}$", parts[0])

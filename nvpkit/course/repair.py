@@ -174,7 +174,8 @@ def repair(source: Source, submission: NotebookNode, assignment: str) -> Repaire
         own = texts.get(at, [])
         if at == 0:
             built += _extras(extra.get(-1, []), len(built), result)
-        built.append(_fill(cell, kind(skeleton[at]), released[at], own, result))
+        if own or kind(skeleton[at]) != "free":
+            built.append(_fill(cell, kind(skeleton[at]), released[at], own, result))
         built += _extras(extra.get(at, []), len(built), result)
     result.notebook.cells = built
     return result
@@ -200,12 +201,10 @@ def _fill(cell, what: str, given, own: list, result: Repaired):
             notes.append(f"The locked cell {name} was missing: it was put back.")
         elif not any(_same(one.source, text) for one in own for text in (given.source, cell.source)):
             notes.append(f"The locked cell {name} had been changed: the original was used.")
-    elif own:
-        # A cell without nbgrader's mark may be changed as the student likes.
+    else:
+        # A cell without nbgrader's mark may be changed as the student likes, and thrown away.
         result.extra.add(cell.get("id", ""))
         return _own_cell(own[0], cell.get("id", ""))
-    else:
-        cell.source = given.source
     return cell
 
 

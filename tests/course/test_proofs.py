@@ -12,7 +12,16 @@ from nvpkit.course.feedback import feedback
 from nvpkit.course.grade import grade
 from nvpkit.course.standing import class_standing
 from tests.course.conftest import WORKERS, hand_in, make_course, records_of, scores_of
-from tests.course.samples import CORPUS, fill, released_notebook, solution_lines, solutions, source_notebook, style, wrong
+from tests.course.samples import (
+    CORPUS,
+    fill,
+    released_notebook,
+    solution_lines,
+    solutions,
+    source_notebook,
+    style,
+    wrong,
+)
 
 POINTS = {"additive_coupling": 10, "coupling_stack": 8, "scaling": 7, "base_log_prob": 6, "negative_log_likelihood": 4,
           "train_nice": 6, "inpaint": 4}
@@ -37,7 +46,7 @@ def graded(tmp_path_factory):
     hand_in(course, "source", source_notebook())
     hand_in(course, "released", released_notebook())
     for mistake in MISTAKES:
-        hand_in(course, mistake, fill(wrong(mistake)))
+        hand_in(course, mistake, fill(wrong(mistake), pictures=False))
     result = grade(course, "a2-nice", workers=WORKERS, limits=Limits(cell=120), progress=False)
     feedback(course, "a2-nice", progress=False)
     return course, result
@@ -48,7 +57,7 @@ def right(tmp_path_factory):
     """Every right style, each under the seeds of five course secrets; the training under one."""
     course = make_course(tmp_path_factory.mktemp("right") / "course")
     for name in STYLES:
-        hand_in(course, name, fill(style(name)))
+        hand_in(course, name, fill(style(name), pictures=False))
     seeds_of = checks.course_seeds
 
     def many(assignment, task, secret=None):
