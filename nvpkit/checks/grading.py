@@ -47,13 +47,15 @@ def _run(spec: TaskSpec, objects: tuple, seed: int, stdout_off: bool) -> dict:
     takes = getattr(spec.module, "TAKES", (spec.name,))
     if len(objects) != len(takes):
         raise TypeError(f"The check {spec.name} takes {len(takes)} object(s): {', '.join(takes)}; got {len(objects)}.")
-    inputs = spec.module.inputs(seed)
     with quiet_room(seed, stdout=stdout_off):
+        inputs = spec.module.inputs(seed)
         return dict(spec.module.run(objects[0] if len(objects) == 1 else objects, inputs))
 
 
 def _judge(spec: TaskSpec, seed: int, outputs: dict) -> list[Finding]:
-    return spec.module.judge(spec.module.inputs(seed), outputs)
+    # The student's default dtype and grad mode hold in the kernel: the judge must not depend on them.
+    with quiet_room(seed):
+        return spec.module.judge(spec.module.inputs(seed), outputs)
 
 
 def visible(task: str, *objects) -> None:

@@ -67,9 +67,9 @@ def _terms(part: str, z: torch.Tensor) -> dict[str, torch.Tensor]:
             "It looks like one softplus is missing: the density has two factors, one for each tail. ":
                 -F.softplus(-z).sum(1),
             "It looks like a factor 2 is missing before the softplus.": (-z - F.softplus(-z)).sum(1),
-            "It looks like the sign of the linear term is wrong: +z goes with softplus(z), -z with softplus(-z).":
+            "It looks like the sign of the linear term is wrong: which tail does the softplus leave to it?":
                 (z - 2 * F.softplus(-z)).sum(1),
-            "It looks like the sign of the linear term is wrong: +z goes with softplus(z), -z with softplus(-z). ":
+            "It looks like the sign of the linear term is wrong: which tail does the softplus leave to it? ":
                 (-z - 2 * F.softplus(z)).sum(1),
             "It looks like the density, not its logarithm.": right.exp(),
             "It looks like a sum over the batch: one number must stay for each point.": right.sum().expand(len(z)),
@@ -81,16 +81,15 @@ def _terms(part: str, z: torch.Tensor) -> dict[str, torch.Tensor]:
         "It looks like the mean over the dimensions in place of the sum: independent densities multiply, so their "
         "logarithms add.": right / z.shape[1],
         "It looks like the wrong sign: a log-density falls as |z| grows.": -right,
-        "It looks like the constant is missing: without -1/2 log(2 pi) for each dimension the density does not "
-        "integrate to 1.": -0.5 * squares,
+        "It looks like the constant is missing: without it the density does not integrate to 1.": -0.5 * squares,
         "It looks like the constant is counted once, not once for each dimension.":
             -0.5 * squares - 0.5 * math.log(2 * math.pi),
         "It looks like the 1/2 before z^2 is missing.": -squares - 0.5 * constant,
         "It looks like the 1/2 before log(2 pi) is missing.": -0.5 * squares - constant,
         "It looks as if both factors 1/2 are missing.": -squares - constant,
-        "It looks like the sign of the constant is wrong: log(1 / sqrt(2 pi)) is negative.":
+        "It looks like the sign of the constant is wrong: it stands in the denominator of the density.":
             -0.5 * squares + 0.5 * constant,
-        "It looks like 1/2 log(pi) in place of 1/2 log(2 pi).": -0.5 * squares - 0.5 * z.shape[1] * math.log(math.pi),
+        "It looks like a 2 is missing in the constant.": -0.5 * squares - 0.5 * z.shape[1] * math.log(math.pi),
         "It looks like the density, not its logarithm.": right.exp(),
         "It looks like the square is missing.": -0.5 * z.abs().sum(1) - 0.5 * constant,
         "It looks like a sum over the batch: one number must stay for each point.": right.sum().expand(len(z)),

@@ -80,7 +80,7 @@ def _mistakes(case: dict) -> dict[str, torch.Tensor]:
     }
 
 
-@judge.property("value: -mean over the batch of [base_log_prob(z) + log_det], a 0-d tensor")
+@judge.property("value: mean over the batch, in nats, a 0-d tensor")
 def value(inputs, values):
     errors = {}
     for case in inputs["cases"]:

@@ -114,6 +114,8 @@ def _trained(values, case: dict) -> parts.TinyNice:
 @judge.property("the flow that is handed over is trained in place, with base_log_prob")
 def in_place(inputs, values):
     moved = values.tensor("one_step", _flat(_flow(inputs["cases"][0])).shape)
+    if not torch.isfinite(moved).all():
+        raise Wrong("One step turned weights into NaN or infinity.")
     if not moved.any():
         raise Wrong("The flow's weights are the same after a step: is optimiser.step() missing, is a copy trained, or "
                     "is there no backward()?")
@@ -126,13 +128,13 @@ def adam(inputs, values):
     moved = values.tensor("one_step").abs()
     moved, lr = moved[moved > 1e-9], 0.0037
     few = values.tensor("few_steps").abs().max()
-    if few > 1e-5:
+    if not few <= 1e-5:
         raise Wrong(f"With lr = 1e-7 the weights moved by {few:.2g} in 5 steps: it looks as if lr is not used. Hand it "
                     "to the optimiser.")
     if (moved >= 0.9 * moved.max()).double().mean() < 0.5:
         raise Wrong("After one step the weights have moved by very different amounts. Adam's first step has the size "
                     "lr for every weight: it looks like plain gradient descent.")
-    if moved.max() > 1.1 * lr:
+    if not moved.max() <= 1.1 * lr:
         raise Wrong(f"The first step moved weights by {moved.max():.2g} with lr = {lr}: Adam moves them by lr at most. "
                     "Is it another optimiser, or is lr changed?")
 

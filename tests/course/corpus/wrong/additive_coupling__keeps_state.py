@@ -1,4 +1,4 @@
-# expect: inverse(z) is not z - (1 - mask) net(mask z)
+# expect: inverse(z) does not undo forward
 class AdditiveCoupling(nn.Module):
     def __init__(self, mask, net):
         super().__init__()

@@ -1,4 +1,4 @@
-# expect: expected 0
+# expect: stands on its diagonal
 class AdditiveCoupling(nn.Module):
     def __init__(self, mask, net):
         super().__init__()

@@ -1,7 +1,7 @@
 def inpaint(flow, base_log_prob, x, known, steps):
     known = known.expand_as(x)
     free = x[~known].detach().clone().requires_grad_(True)
-    optimiser = torch.optim.LBFGS([free], lr=0.5, max_iter=4)
+    optimiser = torch.optim.LBFGS([free], lr=0.5, max_iter=2)
 
     def image():
         full = x.detach().clone()
