@@ -1,5 +1,7 @@
 """A flow: a bijection from data to latent space, and a simple density there."""
 
+from numbers import Integral
+
 import torch
 from torch import nn
 
@@ -68,7 +70,7 @@ class Flow(nn.Module):
         return next(tensors, torch.empty(0)).dtype
 
     def _draw(self, n, context, generator):
-        if isinstance(n, bool) or not isinstance(n, int) or n < 1:
+        if isinstance(n, bool) or not isinstance(n, Integral) or n < 1:
             raise ValueError(f"the number of samples must be an integer of at least 1, got {n!r}")
         if context is not None and len(context) != n:
             raise ShapeError(f"{n} samples need a context of {n} rows, got shape {tuple(context.shape)}")

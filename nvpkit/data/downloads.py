@@ -30,8 +30,9 @@ def download(name, root=None):
             _move(Path(partial), folder)
     except (OSError, RuntimeError) as error:
         # urllib's errors are OSErrors; torchvision raises RuntimeError when every mirror failed or a sum is wrong.
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise DatasetNotFound(
-            f"{name} could not be downloaded into {folder} ({str(error).strip() or type(error).__name__}). "
+            f"{name} could not be downloaded into {folder} ({reason}). "
             f"Check the network and that the folder can be written, or copy the files to {folder / SETS[name][0]}; "
             f"{EMBEDDED}"
         ) from error

@@ -1,8 +1,10 @@
 """Downloads: through torchvision, whole or not at all, and a clear sentence without a network."""
 
+import shutil
 import urllib.error
 
 import pytest
+import torch
 import torchvision
 
 from nvpkit import DatasetNotFound, data
@@ -45,6 +47,38 @@ def test_an_interrupted_download_leaves_nothing_and_says_what_to_do(tmp_path, to
     torchvision_set(fail)
     with pytest.raises(DatasetNotFound, match=r"mnist could not be downloaded.*Check the network.*MNIST.*digits"):
         data.download("mnist", root=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def transport(monkeypatch):
+    """Let torchvision's own code run, with the data folder in place of the network."""
+    utils = torchvision.datasets.utils
+    folders = {"kmnist": "KMNIST/raw", "multiclass": "USPS"}
+
+    def fetch(url, filename, *rest):
+        folder = next(folder for mark, folder in folders.items() if mark in url)
+        shutil.copy(data.search_folders()[0] / folder / url.rpartition("/")[2], filename)
+
+    monkeypatch.setattr(utils, "_urlretrieve", fetch)
+    monkeypatch.setattr(utils, "_get_redirect_url", lambda url, **settings: url)
+
+
+@pytest.mark.parametrize("name", [name for name in ["kmnist"] if data.available(name)])
+def test_torchvisions_own_files_are_accepted(tmp_path, transport, name):
+    data.download(name, root=tmp_path)
+    for split in ("train", "test"):
+        fetched, here = data.images(name, split, root=tmp_path), data.images(name, split)
+        assert all(torch.equal(one, other) for one, other in zip(fetched, here))
+
+
+@pytest.mark.parametrize("name", [name for name in ["usps"] if data.available(name)])
+def test_a_file_that_is_not_the_official_one_is_not_taken_from_the_network(tmp_path, transport, name, monkeypatch):
+    # torchvision knows the MD5 sum of the official training file; a file that differs is refused.
+    address, file, _ = torchvision.datasets.USPS.split_list["train"]
+    monkeypatch.setitem(torchvision.datasets.USPS.split_list, "train", [address, file, "0" * 32])
+    with pytest.raises(DatasetNotFound, match="could not be downloaded"):
+        data.download(name, root=tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
