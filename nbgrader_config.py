@@ -1,5 +1,6 @@
 """Maps nbgrader onto the folders of this course; `nvpkit course` and nbgrader's own commands both read it."""
 
+from nbconvert.preprocessors.sanitize import SanitizeHTML
 from nbgrader.preprocessors import (
     CheckCellMetadata,
     ClearHiddenTests,
@@ -43,6 +44,10 @@ c.ClearOutput.enabled = True
 c.LockCells.enabled = True
 c.ComputeChecksums.enabled = True
 c.CheckCellMetadata.enabled = True
+
+# Formgrader shows what students wrote in the instructor's browser: their markdown must not bring scripts along.
+c.HTMLExporter.preprocessors = [SanitizeHTML]
+c.SanitizeHTML.enabled = True
 
 # For those who run stock `nbgrader autograde`: its default of 30 s is too short for the training tasks.
 c.Execute.timeout = 120

@@ -81,6 +81,8 @@ def _published(path: Path) -> dict[str, str]:
 
 
 def _timestamp(course: Course, folder: Path):
+    if not (folder / "timestamp.txt").is_file():
+        return None
     directory = course.directory()
     with suppress(Exception):  # an unreadable timestamp is no reason to lose a grade
         return directory.get_existing_timestamp(str(folder))

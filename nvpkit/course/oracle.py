@@ -4,6 +4,7 @@ The outputs of every test cell are replaced so that nbgrader's own rule, read by
 exactly the score of the judge.
 """
 
+import html
 import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -15,6 +16,8 @@ from nvpkit.course.notebooks import Source, grade_id
 from nvpkit.course.reference import Use
 
 ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
+# What nvpkit.notebook.show displays: a picture with its description.
+PICTURE = re.compile(r'<img alt="(?P<alt>[^"]*)" src="data:(?P<kind>image/(?:png|jpeg));base64,(?P<data>[^"]*)"[^<>]*>')
 
 
 @dataclass
@@ -121,6 +124,18 @@ def outputs_for(result: TaskResult) -> list:
     return [told, new_output("error", ename="CheckFailed", evalue=message, traceback=[f"CheckFailed: {message}"])]
 
 
+def safe(output):
+    """An output without anything that a browser would run: texts and pictures stay, HTML and scripts go."""
+    if "data" not in output:
+        return output
+    data = dict(output["data"])
+    if found := PICTURE.fullmatch("".join(data.get("text/html", "")).strip()):
+        data[found["kind"]] = found["data"]
+        data.setdefault("text/plain", f"Figure: {html.unescape(found['alt'])}")
+    output["data"] = {kind: value for kind, value in data.items() if kind in ("text/plain", "image/png", "image/jpeg")}
+    return output
+
+
 def write_outputs(notebook, run: Run, results: list[TaskResult]) -> None:
     """Put the outputs of the run and of the judge into the notebook; RuntimeError where nbgrader reads other points."""
     from nbgrader.utils import determine_grade
@@ -130,7 +145,7 @@ def write_outputs(notebook, run: Run, results: list[TaskResult]) -> None:
         if cell.cell_type != "code":
             continue
         ran = run.cells.get(grade_id(cell) or cell.get("id", ""))
-        cell.outputs = list(ran.outputs) if ran else []
+        cell.outputs = [safe(output) for output in ran.outputs] if ran else []
         cell.execution_count = ran.count if ran else None
         result = by_cell.get(grade_id(cell))
         if result is None:

@@ -1,7 +1,6 @@
 """The look of feedback and report: one self-contained page, no script, no request, readable in light and dark."""
 
 import base64
-import html
 import re
 
 STYLE = """
@@ -41,7 +40,6 @@ HEAD = """<!DOCTYPE html>
 FOOT = "</body></html>\n"
 
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
-_IMAGE = re.compile(r'<img alt="(?P<alt>[^"]*)" src="data:(?P<kind>image/(?:png|jpeg));base64,(?P<data>[^"]*)"[^<>]*>')
 _PICTURES = ("image/png", "image/jpeg", "image/gif")
 LONGEST = 20_000
 
@@ -92,18 +90,16 @@ def outputs(cell, hidden: list[str]) -> list[dict]:
 
 
 def _picture(data: dict) -> dict | None:
-    """The picture of an output, also one that nvpkit.notebook.show sent as HTML with its description."""
+    """The picture of an output as a data URL, with its description."""
     kind = next((kind for kind in _PICTURES if kind in data), None)
-    if kind:
-        text, alt = _joined(data[kind]), "A picture that the notebook drew"
-    elif found := _IMAGE.fullmatch(_joined(data.get("text/html", "")).strip()):
-        kind, text, alt = found["kind"], found["data"], html.unescape(found["alt"])
-    else:
+    if kind is None:
         return None
     try:
-        raw = base64.b64decode("".join(text.split()), validate=True)
+        raw = base64.b64decode("".join(_joined(data[kind]).split()), validate=True)
     except ValueError:
         return None
+    told = _joined(data.get("text/plain", ""))
+    alt = told.removeprefix("Figure: ") if told.startswith("Figure: ") else "A picture that the notebook drew"
     return {"picture": f"data:{kind};base64,{base64.b64encode(raw).decode()}", "text": alt}
 
 

@@ -1,7 +1,12 @@
 """The grader grades: right work in any style scores full, each mistake costs exactly its task and is named."""
 
 import json
+import os
 import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import nbformat
 import pytest
@@ -137,6 +142,22 @@ def test_nbgrader_reads_the_same_points_from_gradebook_and_notebook(graded):
                     name = cell.metadata.nbgrader.grade_id
                     stored = gradebook.find_grade(name, "a2-nice", "a2-nice", student).auto_score
                     assert stored == determine_grade(cell)[0] == scores[name.removeprefix("test_")]
+
+
+def test_stock_nbgrader_gives_the_same_points(graded, tmp_path):
+    students = ["base_log_prob__logistic_overflows_at_100", "scaling__exp_missing"]
+    course = make_course(tmp_path / "stock")
+    for student in students:
+        shutil.copytree(graded[0].submitted / student, course.submitted / student)
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    done = subprocess.run([sys.executable, "-m", "nbgrader", "autograde", "a2-nice"], cwd=course.root, text=True,
+                          env=os.environ | {"PATH": path, "NVPKIT_GRADING": "1"}, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    with course.gradebook() as gradebook:
+        for student in students:
+            for task, score in scores_of(graded[1])[student].items():
+                cell = task if task == "volume" else f"test_{task}"
+                assert (task, gradebook.find_grade(cell, "a2-nice", "a2-nice", student).auto_score) == (task, score)
 
 
 def test_totals_wait_for_the_person_who_grades_the_question(graded):
