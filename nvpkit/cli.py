@@ -29,10 +29,13 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object inst
 
 
 @contextlib.contextmanager
-def _one_sentence():
+def _one_sentence(stopped=""):
     """Turn an expected error into one sentence on stderr and exit code 1."""
     try:
         yield
+    except KeyboardInterrupt as error:
+        typer.echo(f"Stopped. {stopped}".strip(), err=True)
+        raise typer.Exit(130) from error
     except (NvpkitError, ValueError, FloatingPointError) as error:
         _fail(" ".join(str(error).split()), error)
     except OSError as error:
@@ -99,7 +102,7 @@ def train(
     Example: nvpkit train --model nice --data digits --out runs/nice-digits
     """
     out = out or Path("runs") / f"{model}-{data}"
-    with _one_sentence():
+    with _one_sentence("The same command with --resume goes on from the last checkpoint."):
         with _only_json(as_json):
             from nvpkit import experiments
 

@@ -140,6 +140,16 @@ def test_errors_are_one_sentence(arguments, parts, tmp_path, monkeypatch):
         assert part in said
 
 
+def test_an_interrupted_training_says_how_to_go_on(tmp_path, monkeypatch):
+    def interrupted(*arguments, **settings):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("nvpkit.experiments.fit", interrupted)
+    result = run("train", "--data", "moons", "--out", tmp_path)
+    assert result.exit_code == 130
+    assert "--resume" in result.stderr
+
+
 def test_a_missing_data_set_names_folders_and_remedy(tmp_path, monkeypatch):
     monkeypatch.setenv("NVPKIT_DATA", str(tmp_path / "none"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
