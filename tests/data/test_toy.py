@@ -84,6 +84,27 @@ def test_more_quadrature_nodes_change_nothing(make, sigma):
     torch.testing.assert_close(toy.log_prob(x), finer.log_prob(x), rtol=0, atol=1e-6)
 
 
+def test_moons_lie_on_scikit_learns_arcs():
+    from sklearn.datasets import make_moons
+
+    arcs = torch.tensor(make_moons(2000, noise=None)[0], dtype=torch.float32)
+    ours = data.moons(sigma=0.001).sample(2000)
+    assert torch.cdist(ours, arcs).min(1).values.max() < 0.01
+    assert torch.cdist(arcs, ours).min(1).values.max() < 0.05
+
+
+def test_spirals_turn_and_spread_evenly_over_the_disc():
+    x = data.spirals(sigma=0.001).sample(20_000)
+    radius = x.norm(dim=1)
+    assert abs(radius.max() - math.pi) < 0.01
+    assert abs((radius < math.pi / 2).float().mean() - 0.25) < 0.015
+    # Two arms, each the other turned by half a turn: x = -cos(3 r) r, y = sin(3 r) r.
+    arm = torch.stack([-(3 * radius).cos() * radius, (3 * radius).sin() * radius], 1)
+    distance = torch.minimum((x - arm).norm(dim=1), (x + arm).norm(dim=1))
+    assert distance.max() < 0.1
+    assert abs(((x - arm).norm(dim=1) < 0.1).float().mean() - 0.5) < 0.03
+
+
 def test_rings_have_their_radii():
     radius = data.rings().sample(20_000).norm(dim=1)
     nearest = (2 * radius).round().clamp(1, 4) / 2
