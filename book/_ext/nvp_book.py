@@ -99,6 +99,14 @@ def _tidy_scripts(app, pagename, templatename, context, doctree):
         ]
 
 
+def _plain_citations(app, pagename, templatename, context, doctree):
+    """Drop the roles that docutils gives to citation lists: their content does not fit them, so readers stumble."""
+    body = context.get("body") or ""
+    context["body"] = body.replace('<div role="list" class="citation-list">', '<div class="citation-list">').replace(
+        ' role="doc-biblioentry"', ""
+    )
+
+
 def _copy_mathjax(app, exc):
     """Copy what MathJax's chtml output needs, and nothing else, from the package that carries it."""
     if exc is not None or app.builder.format != "html":
@@ -132,6 +140,7 @@ def setup(app):
     app.connect("env-get-outdated", _outdated)
     app.connect("doctree-resolved", _links_inside)
     app.connect("html-page-context", _tidy_scripts, priority=999)
+    app.connect("html-page-context", _plain_citations)
     app.connect("build-finished", _copy_mathjax)
     app.connect("build-finished", _slim)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
