@@ -67,7 +67,7 @@ def right(tmp_path_factory):
 
     def many(assignment, task, secret=None):
         secrets = SECRETS if not checks.TASKS[task].training else SECRETS[:1]
-        return [seed for one in secrets for seed in seeds_of(assignment, task, one)]
+        return [seeds_of(assignment, task, one)[0] for one in secrets]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(checks, "course_seeds", many)
