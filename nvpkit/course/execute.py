@@ -10,6 +10,7 @@ from nvpkit.course.notebooks import grade_id
 from nvpkit.course.oracle import Run
 
 LARGEST_COMPANION = 50 * 2**20
+MOST_OUTPUT = 40_000_000  # characters of all cells together
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ def copy_companions(folder: Path, work: Path, notebook: Path) -> None:
 
 def run_notebook(notebook, scratch: Path, work: Path, env: dict[str, str], limits: Limits) -> Run:
     """Run every code cell of a notebook, in order, with `work` as the working folder."""
-    run, begun = Run(), time.monotonic()
+    run, begun, shown = Run(), time.monotonic(), 0
     cells = [(number, cell) for number, cell in enumerate(notebook.cells, 1) if cell.cell_type == "code"]
     kernel = Kernel(scratch, work, env, limits.memory, limits.file_size)
     try:
@@ -52,6 +53,9 @@ def run_notebook(notebook, scratch: Path, work: Path, env: dict[str, str], limit
                 run.stopped = f"the submission used up its {limits.submission:g} s before {where}"
                 break
             result = kernel.run(cell.source, min(limits.cell, left))
+            shown += sum(len(str(output)) for output in result.outputs)
+            if shown > MOST_OUTPUT:
+                result.outputs = []
             run.cells[name] = result
             if result.state == "dead":
                 run.stopped = f"the kernel died in {where}{_signal(kernel)}"

@@ -10,6 +10,7 @@ import nbformat
 from nbformat import NotebookNode
 
 LARGEST = 100 * 2**20
+MOST_CELLS = 2000
 
 
 class Unreadable(Exception):
@@ -109,6 +110,8 @@ def read_submission(path: Path) -> NotebookNode:
         raise Unreadable(f"{name} {what}. The file is kept; ask the student to hand it in again.") from error
     except Exception as error:
         raise Unreadable(f"{name} is not a notebook ({error}): ask the student for the .ipynb file.") from error
+    if len(nb.cells) > MOST_CELLS:
+        raise Unreadable(f"{name} has {len(nb.cells)} cells: ask the student for one without the endless copies.")
     if not any(cell.source.strip() for cell in nb.cells):
         raise Unreadable(f"{name} is a notebook without any text: ask the student to hand it in again.")
     return nb

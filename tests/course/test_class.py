@@ -258,6 +258,27 @@ def test_a_new_answer_to_the_question_asks_for_a_second_look(course):
     assert (row.status, row.manual, row.tasks[-1].score) == ("needs manual grading", None, 3)
 
 
+def test_lateness_is_nbgrader_s(course):
+    config = course.root / "nbgrader_config.py"
+    config.write_text(config.read_text() + '\nc.LateSubmissionPlugin.penalty_method = "zero"\n')
+    hand_in(course, "ada", "")
+    hand_in(course, "emmy", "")
+    (course.submitted / "ada" / "a2-nice" / "timestamp.txt").write_text("2026-03-02 10:00:00 UTC")
+    with course.gradebook() as gradebook:
+        gradebook.update_or_create_assignment("a2-nice", duedate="2026-03-01 10:00:00 UTC")
+    grade(course, "a2-nice", workers=1, progress=False)
+    with course.gradebook() as gradebook:
+        assert gradebook.find_submission("a2-nice", "ada").total_seconds_late == 24 * 3600
+        assert gradebook.find_submission("a2-nice", "emmy").total_seconds_late == 0
+        given = gradebook.find_grade("volume", "a2-nice", "a2-nice", "ada")
+        given.manual_score, given.needs_manual_grade = 8, False
+        gradebook.db.commit()
+    grade(course, "a2-nice", workers=1, progress=False)
+    rows = {row.student: row for row in class_standing(course, "a2-nice").rows}
+    assert rows["ada"].timestamp == "2026-03-02 10:00:00"
+    assert (rows["ada"].penalty, rows["emmy"].penalty) == (8, 0)
+
+
 def test_a_run_that_is_killed_loses_nothing(course):
     for number in range(3):
         hand_in(course, f"student-{number}", quick())
