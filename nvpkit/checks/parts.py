@@ -49,14 +49,14 @@ def rerandomise(module: nn.Module, gen: torch.Generator, gain: float = 1.0) -> N
             parameter.copy_(gain * randn(*parameter.shape, gen=gen) / fan_in**0.5)
 
 
-def difference_points(x: torch.Tensor, step: float = 1e-4) -> torch.Tensor:
+def difference_points(x: torch.Tensor, step: float = 1e-6) -> torch.Tensor:
     """Return the points (2 B D, D) at which a map must be known for its Jacobians at x (B, D) by differences."""
     dim = x.shape[1]
     steps = step * torch.eye(dim, dtype=x.dtype)
     return torch.cat([(x[:, None] + steps).reshape(-1, dim), (x[:, None] - steps).reshape(-1, dim)])
 
 
-def difference_jacobian(values: torch.Tensor, n_points: int, step: float = 1e-4) -> torch.Tensor:
+def difference_jacobian(values: torch.Tensor, n_points: int, step: float = 1e-6) -> torch.Tensor:
     """Return Jacobians (B, D, D), rows outputs, from a map's values at `difference_points(x)`.
 
     The error is of order step^2.
