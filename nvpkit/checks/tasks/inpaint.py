@@ -12,7 +12,7 @@ from nvpkit.checks.recorder import Recorder
 ASSIGNMENT, ORDER, POINTS = "a2-nice", 7, 4
 STEPS = 100
 # The share of the best possible gain in log-likelihood that is asked for: noise and slow optimisers have room.
-LEAST_SHARE = 0.6
+LEAST_SHARE = 0.75
 DIM = 16
 
 

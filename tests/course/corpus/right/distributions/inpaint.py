@@ -1,7 +1,6 @@
 def inpaint(flow, base_log_prob, x, known, steps):
     known = known.expand_as(x)
     free = x[~known].detach().clone().requires_grad_(True)
-    optimiser = torch.optim.LBFGS([free], lr=0.5, max_iter=2)
 
     def image():
         full = x.detach().clone()
@@ -9,7 +8,7 @@ def inpaint(flow, base_log_prob, x, known, steps):
         return full
 
     def closure():
-        optimiser.zero_grad()
+        free.grad = None
         z, log_det = flow(image())
         loss = -(base_log_prob(z) + log_det).sum()
         loss.backward()
@@ -17,7 +16,8 @@ def inpaint(flow, base_log_prob, x, known, steps):
 
     before = [p.grad for p in flow.parameters()]
     for _ in range(steps):
-        optimiser.step(closure)
+        # A new one for each step: clipping makes what it remembers of the curvature worthless.
+        torch.optim.LBFGS([free], lr=0.5, max_iter=4).step(closure)
         free.data.clamp_(0, 1)
     for parameter, grad in zip(flow.parameters(), before):
         parameter.grad = grad
