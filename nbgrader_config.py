@@ -52,4 +52,3 @@ c.SanitizeHTML.enabled = True
 # For those who run stock `nbgrader autograde`: its default of 30 s is too short for the training tasks.
 c.Execute.timeout = 120
 c.Execute.shutdown_kernel = "immediate"
-c.KernelManager.transport = "ipc"

@@ -133,7 +133,8 @@ def page(assignment: str, source: Source, row: Row, notebook) -> str:
     record = row.record
     waiting = ", ".join(task.name for task in row.tasks if task.waiting)
     status = f"Graded by the checks; a person still grades {waiting}." if row.status == WAITING else (
-        f"Status: {row.status}. {row.reason}" if row.reason else f"Status: {row.status}.")
+        f"Status: {row.status}. {row.reason[:1].upper()}{row.reason[1:].rstrip('.')}." if row.reason
+        else f"Status: {row.status}.")
     return render(MACRO + TEMPLATE, title=f"{assignment}: {row.student}", assignment=assignment, row=row, tasks=tasks,
                   others=others, status=status, notes=record.notes if record else [])
 

@@ -39,7 +39,7 @@ TEMPLATE = """
 <th scope="col" class="num">Part</th><th scope="col" class="num">None</th><th scope="col" class="num">Not graded</th>
 <th scope="col" class="num">Mean</th></tr></thead><tbody>
 {% for task in tasks %}
-<tr><td>{{ task.name }}{% if task.manual %} (by a person){% endif %}</td><td class="num">{{ task.points | points }}</td>
+<tr><td>{{ loop.index }}. {{ task.name }}{% if task.manual %} (by a person){% endif %}</td><td class="num">{{ task.points | points }}</td>
 <td class="num">{{ task.full }}</td><td class="num">{{ task.partial }}</td><td class="num">{{ task.zero }}</td>
 <td class="num">{{ task.ungraded }}</td><td class="num">{{ task.mean | points }}</td></tr>
 {% endfor %}
@@ -53,9 +53,10 @@ TEMPLATE = """
 </ul></section>
 {% else %}<p>Nothing: every graded task has full points.</p>{% endfor %}
 <h2>Students</h2>
+<p class="soft">The columns 1 to {{ tasks | length }} are the tasks by their number above.</p>
 <div class="wide"><table>
 <thead><tr><th scope="col">Student</th>
-{% for task in tasks %}<th scope="col" class="num">{{ task.name }}</th>{% endfor %}
+{% for task in tasks %}<th scope="col" class="num" title="{{ task.name }}">{{ loop.index }}</th>{% endfor %}
 <th scope="col" class="num">Auto</th><th scope="col" class="num">Total</th><th scope="col">Status</th></tr></thead>
 <tbody>
 {% for row in rows %}
