@@ -39,7 +39,8 @@ TEMPLATE = """
 <th scope="col" class="num">Part</th><th scope="col" class="num">None</th><th scope="col" class="num">Not graded</th>
 <th scope="col" class="num">Mean</th></tr></thead><tbody>
 {% for task in tasks %}
-<tr><td>{{ loop.index }}. {{ task.name }}{% if task.manual %} (by a person){% endif %}</td><td class="num">{{ task.points | points }}</td>
+<tr><td>{{ loop.index }}. {{ task.name }}{% if task.manual %} (by a person){% endif %}</td>
+<td class="num">{{ task.points | points }}</td>
 <td class="num">{{ task.full }}</td><td class="num">{{ task.partial }}</td><td class="num">{{ task.zero }}</td>
 <td class="num">{{ task.ungraded }}</td><td class="num">{{ task.mean | points }}</td></tr>
 {% endfor %}
