@@ -23,6 +23,17 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.pop("MPLBACKEND", None)
 os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
 
+
+def _own_profile(folder: Path) -> str:
+    """Make an IPython folder for the pages' kernels: no startup files of the user, no warning about TCP."""
+    profile = folder / "profile_default"
+    profile.mkdir(parents=True, exist_ok=True)
+    (profile / "ipython_kernel_config.py").write_text("c.IPKernelApp.log_level = 40\n", encoding="utf8")
+    return str(folder)
+
+
+os.environ["IPYTHONDIR"] = _own_profile(ROOT / "_build" / ".ipython")
+
 # Parts of the package that no page uses: a change there leaves every figure as it is.
 _UNUSED = {"course", "checks", "cli.py", "__main__.py"}
 
