@@ -19,7 +19,6 @@ from nvpkit.course.slots import run_jobs, what_happened
 from nvpkit.course.submission import GRADER_ERROR, Job, Record, file_hash, forget, notice, ungraded
 from nvpkit.errors import CourseError
 
-
 # What only shows or moves results.
 AFTERWARDS = {"cli.py"} | {f"course/{name}.py" for name in (
     "collect", "commands", "export", "feedback", "gradebook", "page", "release", "report", "standing")}
