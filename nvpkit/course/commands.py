@@ -148,7 +148,7 @@ def grade_command(
         from nvpkit.course.standing import class_standing, table
 
         course = Course.find(root)
-        limits = Limits(cell=cell_timeout, submission=timeout)
+        limits = Limits(cell=float(cell_timeout), submission=float(timeout))
         result = grade(course, assignment, workers, only, force, limits, progress=not as_json)
         standing = class_standing(course, assignment)
         _say(as_json, result, lambda: [
