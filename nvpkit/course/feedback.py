@@ -127,8 +127,8 @@ def page(assignment: str, source: Source, row: Row, notebook) -> str:
         if given and not any(one["picture"] for one in shown):
             continue
         is_code = cell.cell_type == "code"
-        others.append({"title": _title(cell, given), "code": cell.source if is_code else None,
-                       "text": None if is_code else markdown(cell.source), "outputs": shown,
+        others.append({"title": _title(cell, given), "code": cell.source if is_code and not given else None,
+                       "text": None if is_code or given else markdown(cell.source), "outputs": shown,
                        "pictures": any(one["picture"] for one in shown)})
     record = row.record
     waiting = ", ".join(task.name for task in row.tasks if task.waiting)

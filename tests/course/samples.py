@@ -70,7 +70,8 @@ def styles():
 
 def wrong(mistake):
     """The answers of the source with one replaced by a wrong one, `<task>__<mistake>`."""
-    return solutions() | {mistake.split("__")[0]: (CORPUS / "wrong" / f"{mistake}.py").read_text()}
+    code = (CORPUS / "wrong" / f"{mistake}.py").read_text()
+    return solutions() | {mistake.split("__")[0]: "".join(code.splitlines(keepends=True)[1:])}  # without "# expect:"
 
 
 def mistakes():
