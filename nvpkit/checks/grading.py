@@ -60,7 +60,8 @@ def _judge(spec: TaskSpec, seed: int, outputs: dict) -> list[Finding]:
 
 def visible(task: str, *objects) -> None:
     """Print one line for each property of the student's objects; CheckFailed at the first that does not hold."""
-    if os.environ.get("NVPKIT_VALUES"):
+    # In grading the hidden tests decide: a failure here would stop the cell before they can give part of the points.
+    if os.environ.get("NVPKIT_VALUES") or os.environ.get("NBGRADER_EXECUTION") == "autograde":
         return
     spec = _spec(task)
     # Through the same packing as the hidden tests: what passes here is what the trusted judge reads.
