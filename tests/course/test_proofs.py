@@ -33,13 +33,12 @@ POINTS = {"additive_coupling": 10, "coupling_stack": 8, "scaling": 7, "base_log_
 STYLES = ["split_cat", "mask_multiply", "slices", "functional", "float64_inside", "einsum", "where_loops",
           "distributions"]
 MISTAKES = [
-    "additive_coupling__wrong_sign", "additive_coupling__plus_in_both_directions", "additive_coupling__mask_inverted",
+    "additive_coupling__wrong_sign", "additive_coupling__plus_in_both_directions",
     "additive_coupling__log_det_missing", "coupling_stack__inverse_in_forward_order",
-    "coupling_stack__splits_exchanged", "coupling_stack__fixed_parity", "scaling__log_det_of_wrong_sign",
+    "coupling_stack__splits_exchanged", "scaling__log_det_of_wrong_sign",
     "scaling__exp_missing", "scaling__mean_for_sum", "scaling__sum_over_the_batch", "base_log_prob__means_for_sums",
     "base_log_prob__logistic_overflows_at_100", "negative_log_likelihood__log_det_missing",
     "negative_log_likelihood__sum_for_mean", "train_nice__no_zero_grad", "train_nice__same_batch", "inpaint__descent",
-    "inpaint__known_move",
 ]
 SECRETS = ["one", "two", "three", "four", "five"]
 
