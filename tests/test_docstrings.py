@@ -11,7 +11,7 @@ DOORS = ["bijections", "checkpoints", "data", "distributions", "flow", "metrics"
 def public(door):
     module = importlib.import_module(f"nvpkit.{door}")
     for name, value in vars(module).items():
-        ours = getattr(value, "__module__", "").startswith("nvpkit.")
+        ours = str(getattr(value, "__module__", "")).startswith("nvpkit.")
         here = value.__module__ == module.__name__ or name in getattr(module, "__all__", ()) if ours else False
         if here and not name.startswith("_") and (inspect.isclass(value) or inspect.isfunction(value)):
             yield name, value
