@@ -7,10 +7,10 @@ import zipfile
 import numpy as np
 import pytest
 import torch
-from corpus_cells import CORPUS, objects
 
 from nvpkit import checks
 from nvpkit.checks import channel, grading
+from tests.checks.corpus_cells import CORPUS, objects
 
 TASK = "scaling"
 SEEDS = [5]

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from corpus_cells import CORPUS, objects
 
 import nvpkit.checks
 from nvpkit import checks
 from nvpkit.checks import diagnosis, grading, parts, recorder, toys, values
 from nvpkit.checks.findings import Finding, Judge, Wrong, add_up, merge
 from nvpkit.errors import CheckFailed
+from tests.checks.corpus_cells import CORPUS, objects
 
 FOLDER = Path(nvpkit.checks.__file__).parent
 

@@ -3,10 +3,10 @@
 import json
 
 import pytest
-from corpus_cells import NAMES, RIGHT, label, objects, task_of
 
 from nvpkit import checks
 from nvpkit.checks import channel, grading
+from tests.checks.corpus_cells import NAMES, RIGHT, label, objects, task_of
 
 SEEDS = {task: [3 + 101 * number for number in range(5)] for task in checks.TASKS}
 

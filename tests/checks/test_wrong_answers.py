@@ -3,10 +3,10 @@
 import json
 
 import pytest
-from corpus_cells import WRONG, expected, label, objects, task_of
 
 from nvpkit import checks
 from nvpkit.errors import CheckFailed
+from tests.checks.corpus_cells import WRONG, expected, label, objects, task_of
 
 QUICK = [path for path in WRONG if not checks.TASKS[task_of(path)].training]
 FEW = {"train_nice__no_step", "train_nice__log_det_missing", "train_nice__not_written"}
