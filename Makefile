@@ -13,7 +13,7 @@ course: env
 	nvpkit course release a2-nice
 	python -m tests.course.samples _build/inbox
 	nvpkit course collect _build/inbox --assignment a2-nice
-	nvpkit course grade a2-nice --workers 2
+	nvpkit course grade a2-nice --workers 2 --cell-timeout 20
 	nvpkit course feedback a2-nice
 	nvpkit course report a2-nice
 	nvpkit course export a2-nice

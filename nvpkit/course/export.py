@@ -70,6 +70,8 @@ def fill(course: Course, assignment: str, lms: Path, column: str | None = None, 
     """
     try:
         text = lms.read_text(encoding="utf-8-sig")
+    except FileNotFoundError as error:
+        raise CourseError(f"There is no file {lms}: name the CSV that the LMS exported.") from error
     except (OSError, UnicodeDecodeError) as error:
         raise CourseError(f"{lms} cannot be read as UTF-8 text ({error}): export it from the LMS again.") from error
     first = text.splitlines()[0] if text.strip() else ""

@@ -114,7 +114,7 @@ def another_assignment():
         return {"nbgrader": {"schema_version": 3, "grade": False, "solution": False, "locked": False, "grade_id": name}
                 | marks}
 
-    return new_notebook(cells=[
+    notebook = new_notebook(cells=[
         new_markdown_cell("# A0: warm-up"),
         new_code_cell("def normal_log_prob(z):\n    return -(z ** 2) / 2",
                       metadata=marked("normal_log_prob", solution=True)),
@@ -122,6 +122,9 @@ def another_assignment():
                       metadata=marked("test_normal_log_prob", grade=True, locked=True, points=4)),
         new_code_cell("def affine_log_prob(x, a, b):\n    return x",
                       metadata=marked("affine_log_prob", solution=True))])
+    for number, cell in enumerate(notebook.cells):
+        cell["id"] = f"warm-up-{number}"  # new ids at every call would make every call a new submission
+    return notebook
 
 
 NOISE = """
@@ -168,8 +171,14 @@ def sample_class():
 def write(folder, students=None):
     """Write the class as it is handed in; what each is an example of, by student."""
     folder = Path(folder)
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    mark = folder.with_name(f".{folder.name}.sample-class")
+    if folder.exists() and any(folder.iterdir()):
+        # Never somebody's real submissions: only a folder that this function made is made anew.
+        if not mark.is_file():
+            raise SystemExit(f"{folder} holds files that are no sample class: name a new or an empty folder.")
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    mark.touch()
     chosen = dict(list(sample_class().items())[:students])
     for number, (student, (content, name, _)) in enumerate(chosen.items()):
         if number % 5 == 3 and name == f"{ASSIGNMENT}.ipynb":
