@@ -40,6 +40,17 @@ def report(errors: dict[torch.dtype, float]) -> str:
                      for dtype, error in errors.items())
 
 
+def round_trip(cases: list[dict], values: Values) -> str:
+    """inverse(forward(x)) = x and forward(inverse(z)) = z, for the points of each case."""
+    errors = {}
+    for case in cases:
+        for name, given, text in (("back", case["x"], "inverse(forward(x)) is not x"),
+                                  ("forth", case["y"], "forward(inverse(z)) is not z")):
+            got = values.tensor(f"{case['name']}.{name}", given.shape, given.dtype)
+            widen(errors, case["dtype"], same(got, given, f"{text}: one direction does not undo the other."))
+    return report(errors)
+
+
 def log_det_of(jacobian: torch.Tensor) -> torch.Tensor:
     """Return log|det| (B,) of Jacobians (B, D, D)."""
     return torch.linalg.slogdet(jacobian)[1]

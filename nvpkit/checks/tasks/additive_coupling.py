@@ -7,7 +7,7 @@ import torch
 from nvpkit.checks import parts
 from nvpkit.checks.diagnosis import additive_forward, additive_inverse
 from nvpkit.checks.findings import Judge, Wrong
-from nvpkit.checks.invariants import inputs_kept, report, same, widen
+from nvpkit.checks.invariants import inputs_kept, report, round_trip, same, widen
 from nvpkit.checks.recorder import Recorder, as_module, gradients
 from nvpkit.checks.values import error_of, tolerance
 
@@ -157,14 +157,8 @@ def inverse_formula(inputs, values):
 
 
 @judge.property("round trip: inverse(forward(x)) = x and forward(inverse(z)) = z")
-def round_trip(inputs, values):
-    errors = {}
-    for case in inputs["cases"]:
-        for name, given, text in (("back", case["x"], "inverse(forward(x)) is not x"),
-                                  ("forth", case["y"], "forward(inverse(z)) is not z")):
-            got = values.tensor(f"{case['name']}.{name}", given.shape, given.dtype)
-            widen(errors, case["dtype"], same(got, given, f"{text}: one direction does not undo the other."))
-    return report(errors)
+def undone(inputs, values):
+    return round_trip(inputs["cases"], values)
 
 
 @judge.property("log_det for each point: log|det| of the Jacobian by differences, both ways")
