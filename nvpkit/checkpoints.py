@@ -2,12 +2,12 @@
 
 import hashlib
 import json
-import os
 from pathlib import Path
 
 import torch
 
 from nvpkit.errors import CheckpointError
+from nvpkit.files import write_atomically
 
 FORMAT = "nvpkit flow 1"
 REMEDY = "train again with `nvpkit train`, or name another folder"
@@ -74,24 +74,6 @@ def load_flow(folder):
             f"the weights in {weights} do not belong to the flow that model.json describes: {REMEDY}"
         ) from error
     return flow.eval(), description
-
-
-def write_atomically(path, write):
-    """Let ``write`` fill a file beside ``path``, then move it into place: ``path`` is never half written.
-
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     write_atomically(Path(folder) / "note.txt", lambda path: path.write_text("done"))
-    ...     os.listdir(folder)
-    ['note.txt']
-    """
-    path = Path(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        write(partial)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def read_state(path):

@@ -10,8 +10,9 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from nvpkit.checkpoints import read_state, write_atomically
+from nvpkit.checkpoints import read_state
 from nvpkit.errors import CheckpointError
+from nvpkit.files import write_atomically
 from nvpkit.metrics import draw, evaluating
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from nvpkit.checks.values import clean_text
+from nvpkit.files import write_atomically
 
 LARGEST_FILE = 64 * 2**20
 LARGEST_MEMBER = 16 * 2**20
@@ -52,17 +53,17 @@ def unpack(arrays: dict[str, np.ndarray]) -> dict:
 
 
 def write(path: Path | str, runs: dict[int, dict]) -> None:
-    """Write the outputs of each seed to one npz file, first under another name so that no half file is seen."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    with zipfile.ZipFile(draft, "w", zipfile.ZIP_STORED) as archive:
-        for seed, outputs in runs.items():
-            for name, array in pack(outputs).items():
-                member = io.BytesIO()
-                np.lib.format.write_array(member, array, allow_pickle=False)
-                archive.writestr(f"{seed}/{name}.npy", member.getvalue())
-    os.replace(draft, path)
+    """Write the outputs of each seed to one npz file, whole or not at all."""
+
+    def fill(draft: Path) -> None:
+        with zipfile.ZipFile(draft, "w", zipfile.ZIP_STORED) as archive:
+            for seed, outputs in runs.items():
+                for name, array in pack(outputs).items():
+                    member = io.BytesIO()
+                    np.lib.format.write_array(member, array, allow_pickle=False)
+                    archive.writestr(f"{seed}/{name}.npy", member.getvalue())
+
+    write_atomically(path, fill)
 
 
 def read(path: Path | str) -> dict[int, dict]:

@@ -54,6 +54,16 @@ class Recorder(dict):
         self[f"{name}.log_det"] = as_log_det(log_det, x, call).detach().clone()
         return z, log_det
 
+    def both_ways(self, name: str, layer, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """Call a layer forward on x and inverse on y, then each way back; write down results and inputs, return z."""
+        z, _ = self.pair(f"{name}.z", layer(x), x, "forward(x)")
+        self.kept(f"{name}.x", x)
+        x_at_y, _ = self.pair(f"{name}.x_at_y", layer.inverse(y), y, "inverse(z)")
+        self.kept(f"{name}.y", y)
+        self.pair(f"{name}.back", layer.inverse(z.detach()), x, "inverse(z)")
+        self.pair(f"{name}.forth", layer(x_at_y.detach()), y, "forward(x)")
+        return z.detach()
+
     def kept(self, name: str, given: torch.Tensor) -> None:
         """Write down an input after the call: the judge compares it with what was given."""
         self[f"{name}.kept"] = given.detach().clone()

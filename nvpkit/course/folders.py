@@ -1,14 +1,13 @@
 """The folders of one course, and the way to nbgrader's configuration of them."""
 
-import contextlib
 import json
 import os
 import shutil
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from nvpkit import files
 from nvpkit.errors import CourseError
 
 CONFIG = "nbgrader_config.py"
@@ -134,20 +133,8 @@ class Course:
 
 def write_atomically(path: Path, content: str | bytes) -> None:
     """Write a file so that a reader, or a run killed half-way, sees the old content or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     data = content.encode() if isinstance(content, str) else content
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(name)
-        raise
+    files.write_atomically(path, lambda draft: draft.write_bytes(data))
 
 
 def write_json(path: Path, value) -> None:

@@ -33,13 +33,14 @@ def test_tasks_and_points_are_those_of_the_assignment():
     assert all(getattr(checks, name).__doc__ and name in checks.__all__ for name in checks.TASKS)
 
 
-def test_checks_import_nothing_of_the_package_but_errors():
+def test_checks_import_nothing_of_the_package_but_errors_and_files():
     for path in FOLDER.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             for name in names:
-                assert not name.startswith("nvpkit") or name.startswith(("nvpkit.checks", "nvpkit.errors")), path
+                allowed = ("nvpkit.checks", "nvpkit.errors", "nvpkit.files")
+                assert not name.startswith("nvpkit") or name.startswith(allowed), path
 
 
 def test_seeds_depend_on_secret_assignment_and_task_and_on_nothing_else(monkeypatch):

@@ -72,12 +72,7 @@ def _run_case(out: Recorder, student, case: dict) -> None:
         parameter.numel() == mask.numel() and torch.equal(parameter.detach().reshape(-1).float(), case["mask"])
         for parameter in layer.parameters()
     )
-    z, _ = out.pair(f"{name}.z", layer(x), x, "forward(x)")
-    out.kept(f"{name}.x", x)
-    x_at_y, _ = out.pair(f"{name}.x_at_y", layer.inverse(y), y, "inverse(z)")
-    out.kept(f"{name}.y", y)
-    out.pair(f"{name}.back", layer.inverse(z.detach()), x, "inverse(z)")
-    out.pair(f"{name}.forth", layer(x_at_y.detach()), y, "forward(x)")
+    out.both_ways(name, layer, x, y)
     if case["dtype"] == torch.float64:
         points = parts.difference_points(x)
         out.pair(f"{name}.around", layer(points), points, "forward(x)")
