@@ -22,7 +22,7 @@ class Bijection(nn.Module):
         """Map latent z (B, ...) to (x, log_det (B,)); raises InverseNotAvailable where there is no inverse."""
         raise InverseNotAvailable(f"{type(self).__name__} has no inverse: it can be computed from data to latent only")
 
-    def initialise(self, x):
+    def initialise(self, x, context=None):
         """Set parameters from a batch of data where the layer has something to set; by default there is nothing."""
 
     def check_input(self, x):
@@ -61,11 +61,11 @@ class Chain(Bijection):
         return z, log_det
 
     @torch.no_grad()
-    def initialise(self, x):
+    def initialise(self, x, context=None):
         """Initialise the layers in order, each with what the layers before it make of x."""
         for layer in self.layers:
-            layer.initialise(x)
-            x, _ = layer(x)
+            layer.initialise(x, context)
+            x = apply_in_parts(layer, x, context)
 
     def check_input(self, x):
         self.layers[0].check_input(x)
@@ -75,3 +75,23 @@ def check_vector(x, dim, who):
     """Raise ShapeError unless x is (B, dim); ``who`` names the layer in the message. Shapes only: it costs nothing."""
     if x.ndim != 2 or x.shape[1] != dim:
         raise ShapeError(f"{who} expects shape (B, {dim}), got {tuple(x.shape)}")
+
+
+def check_features(x, num_features, who):
+    """Raise ShapeError unless x is (B, D) or (B, C, H, W) with ``num_features`` dimensions or channels."""
+    if x.ndim not in (2, 4) or x.shape[1] != num_features:
+        expected = f"(B, {num_features}) or (B, {num_features}, H, W)"
+        raise ShapeError(f"{who} expects shape {expected}, got {tuple(x.shape)}")
+
+
+def check_image(x, shape, who):
+    """Raise ShapeError unless x is (B, *shape); a side given as None may have any length."""
+    if x.ndim != len(shape) + 1 or any(side not in (None, n) for side, n in zip(shape, x.shape[1:])):
+        expected = ", ".join(["B", *(name if side is None else str(side) for name, side in zip("CHW", shape))])
+        raise ShapeError(f"{who} expects shape ({expected}), got {tuple(x.shape)}")
+
+
+def apply_in_parts(layer, x, context=None, rows=1000):
+    """Return layer(x)[0], computed ``rows`` samples at a time: ten thousand images at once need gigabytes."""
+    parts = range(0, len(x), rows)
+    return torch.cat([layer(x[i : i + rows], None if context is None else context[i : i + rows])[0] for i in parts])

@@ -32,7 +32,7 @@ class Scaling(Bijection):
         return z * (-self.s).exp(), -self.s.sum().expand(len(z))
 
     @torch.no_grad()
-    def initialise(self, x):
+    def initialise(self, x, context=None):
         """Set s = -log std(x); an entry that never changes keeps its scale. Raises ValueError below two samples."""
         check_vector(x, len(self.s), "Scaling")
         if len(x) < 2:
