@@ -1,17 +1,112 @@
-"""Additive coupling (NICE, section 3.2): shift one part of x by a function of the other part."""
+"""Coupling layers: move one part of x by a function of the other part (NICE, section 3.2; Real NVP, section 3.2)."""
+
+import math
+from numbers import Real
 
 import torch
+from torch import nn
 
-from nvpkit.bijections.base import Bijection, check_vector
+from nvpkit.bijections.base import Bijection
 from nvpkit.errors import ShapeError
 
 
-class AdditiveCoupling(Bijection):
+class Coupling(Bijection):
+    """What additive and affine couplings share: a mask, a net, the way apart and together again.
+
+    ``mask`` is 1 where a value is kept. With a mask (D,) the layer takes vectors (B, D) and the net sees the kept
+    entries alone, in their order, and emits ``numbers`` values for each of the others: nothing is multiplied by zero.
+    With a mask (1, H, W), (C, 1, 1) or (C, H, W) it takes images (B, C, H, W); the net sees mask * x and emits
+    ``numbers`` * C channels. With a context the layer calls ``net(x, context)``. A subclass says how entries move.
+    """
+
+    numbers = 1
+
+    def __init__(self, mask, net):
+        super().__init__()
+        self.register_buffer("mask", check_mask(mask))
+        # Places of the kept and of the other entries; made from the mask, so they are not saved.
+        self.register_buffer("kept", None, persistent=False)
+        self.register_buffer("others", None, persistent=False)
+        self.net = net
+        self._arrange()
+
+    def _arrange(self):
+        """Find the cheapest way apart: two blocks are slices, which cost nothing; other masks need places."""
+        if self.mask.ndim == 3:
+            return
+        kept = self.mask == 1
+        self._n_others = int((~kept).sum())
+        first = len(kept) - self._n_others if bool(kept[0]) else self._n_others
+        self._blocks = (first, len(kept) - first) if bool((kept[:first] == kept[0]).all()) else None
+        self._kept_first = bool(kept[0])
+        self.kept, self.others = kept.nonzero().flatten(), (~kept).nonzero().flatten()
+
+    def _load_from_state_dict(self, *arguments, **keywords):
+        super()._load_from_state_dict(*arguments, **keywords)
+        self._arrange()  # a loaded state brings its own split
+
+    def forward(self, x, context=None):
+        return self._couple(x, context, inverse=False)
+
+    def inverse(self, z, context=None):
+        # The kept entries of z are those of x, so the net says the same.
+        return self._couple(z, context, inverse=True)
+
+    def _couple(self, x, context, inverse):
+        if self.mask.ndim == 3:
+            return self._couple_images(x, context, inverse)
+        if x.ndim != 2 or x.shape[1] != len(self.mask):
+            raise ShapeError(f"{type(self).__name__} expects shape (B, {len(self.mask)}), got {tuple(x.shape)}")
+        if self._blocks is None:
+            kept, others = x.index_select(1, self.kept), x.index_select(1, self.others)
+        elif self._kept_first:
+            kept, others = x.split(self._blocks, 1)
+        else:
+            others, kept = x.split(self._blocks, 1)
+        emitted = self._ask(kept, context, (len(x), self.numbers * self._n_others))
+        others, log_det = self._move(others, emitted, None, inverse)
+        if self._blocks is None:
+            return x.index_copy(1, self.others, others), log_det
+        return torch.cat((kept, others) if self._kept_first else (others, kept), 1), log_det
+
+    def _couple_images(self, x, context, inverse):
+        shape = self.mask.shape
+        if x.ndim != 4 or any(wanted not in (1, given) for wanted, given in zip(shape, x.shape[1:])):
+            raise ShapeError(
+                f"{type(self).__name__} expects images (B, C, H, W) that fit its mask {tuple(shape)}, "
+                f"got {tuple(x.shape)}"
+            )
+        mask = self.mask.to(x.dtype)
+        emitted = self._ask(mask * x, context, (len(x), self.numbers * x.shape[1], *x.shape[2:]))
+        return self._move(x, emitted, 1 - mask, inverse)
+
+    def _ask(self, kept, context, shape):
+        emitted = self.net(kept) if context is None else self.net(kept, context)
+        if emitted.shape != shape:
+            raise ShapeError(
+                f"the net of {type(self).__name__} must map {tuple(kept.shape)} to {shape}, got {tuple(emitted.shape)}"
+            )
+        # A net under autocast emits another dtype; the layer's results keep x's.
+        return emitted if emitted.dtype == kept.dtype else emitted.to(kept.dtype)
+
+    def _move(self, x, emitted, active, inverse):
+        """Return x moved by what the net emitted, and log_det (B,). ``active`` is 1 - mask, None where all move."""
+        raise TypeError(f"{type(self).__name__} is a Coupling and must define _move")
+
+    def extra_repr(self):
+        mask, shape = self.mask, tuple(self.mask.shape)
+        if mask.ndim == 3:
+            return f"mask shape={shape}, kept={int(mask.sum())} of {mask.numel()}"
+        return f"mask={''.join(str(int(m)) for m in mask)}" if len(mask) <= 64 else f"dim={len(mask)}"
+
+
+class AdditiveCoupling(Coupling):
     """z = x on the kept entries, z = x + net(kept entries) on the others (NICE, equation 4).
 
-    ``mask`` (D,) is 1 where a value is kept; ``net`` maps the kept entries (B, kept) to shifts (B, D - kept). The
-    Jacobian is triangular with ones on its diagonal, so log_det is exactly 0. The net sees and emits only what counts:
-    nothing is multiplied by zero. With a context the layer calls ``net(kept, context)``.
+    Vectors: ``mask`` (D,), ``net`` maps the kept entries (B, kept) to shifts (B, D - kept). Images: ``mask``
+    (1, H, W), (C, 1, 1) or (C, H, W), ``net`` maps mask * x (B, C, H, W) to (B, C, H, W). The Jacobian is triangular
+    with ones on its diagonal, so log_det is exactly 0. With a context the layer calls ``net(kept, context)``. Raises
+    ShapeError for an x or a net that does not fit, ValueError for a mask that is none.
 
     >>> import torch
     >>> from nvpkit.bijections import half_mask
@@ -22,47 +117,63 @@ class AdditiveCoupling(Bijection):
     (True, tensor([0., 0., 0., 0.]))
     """
 
-    def __init__(self, mask, net):
-        super().__init__()
-        mask = check_mask(mask)
-        # The indices are what is saved: a loaded state brings its own split with it.
-        self.register_buffer("kept", torch.nonzero(mask == 1).flatten())
-        self.register_buffer("others", torch.nonzero(mask == 0).flatten())
-        self.net = net
+    def _move(self, x, emitted, active, inverse):
+        shift = emitted if active is None else active * emitted
+        return x - shift if inverse else x + shift, x.new_zeros(len(x))
 
-    @property
-    def mask(self):
-        """The mask (D,), 1 where a value is kept."""
-        mask = torch.zeros(self.dim, device=self.kept.device)
-        return mask.index_fill(0, self.kept, 1.0)
 
-    @property
-    def dim(self):
-        return len(self.kept) + len(self.others)
+class AffineCoupling(Coupling):
+    """z = x on the kept entries, z = x exp(s) + t on the others, with (s, t) from one net (Real NVP, equation 7).
 
-    def forward(self, x, context=None):
-        return self._shift(x, context, 1)
+    Vectors: ``mask`` (D,), ``net`` maps the kept entries (B, kept) to (B, 2 (D - kept)). Images: ``mask`` (1, H, W),
+    (C, 1, 1) or (C, H, W), ``net`` maps mask * x (B, C, H, W) to (B, 2C, H, W). s comes first, then t. The log-scale is
+    bounded, since exp overflows and steep layers cannot be undone: s = m tanh(raw / m) with m = ``max_log_scale``.
+    With ``max_log_scale=None`` it is s = gain tanh(raw), with one learned ``gain`` that starts at 2. log_det is the sum
+    of s over every entry that moves (Real NVP, equation 6). With a context the layer calls ``net(kept, context)``.
+    Raises ShapeError for an x or a net that does not fit, ValueError for a mask or a bound that is none.
 
-    def inverse(self, z, context=None):
-        return self._shift(z, context, -1)
+    >>> import torch
+    >>> from nvpkit.bijections import half_mask
+    >>> coupling = AffineCoupling(half_mask(3, 1), torch.nn.Linear(1, 4))
+    >>> x = torch.randn(5, 3)
+    >>> z, log_det = coupling(x)
+    >>> torch.equal(z[:, 2], x[:, 2]), log_det.shape, torch.allclose(coupling.inverse(z)[0], x, atol=1e-5)
+    (True, torch.Size([5]), True)
+    """
 
-    def _shift(self, x, context, sign):
-        check_vector(x, self.dim, "AdditiveCoupling")
-        kept = x.index_select(1, self.kept)
-        shift = self.net(kept) if context is None else self.net(kept, context)
-        if shift.shape != (len(x), len(self.others)):
-            raise ShapeError(
-                f"the net of AdditiveCoupling must map {tuple(kept.shape)} to {(len(x), len(self.others))}, "
-                f"got {tuple(shift.shape)}"
-            )
-        return x.index_add(1, self.others, shift, alpha=sign), x.new_zeros(len(x))
+    numbers = 2
+
+    def __init__(self, mask, net, max_log_scale=2.0):
+        super().__init__(mask, net)
+        good = isinstance(max_log_scale, Real) and not isinstance(max_log_scale, bool) and 0 < max_log_scale < math.inf
+        if not (max_log_scale is None or good):
+            raise ValueError(f"max_log_scale must be a positive number, or None to learn it, got {max_log_scale!r}")
+        self.max_log_scale = max_log_scale
+        self.gain = nn.Parameter(torch.tensor(2.0)) if max_log_scale is None else None
+
+    def log_scale(self, raw):
+        """Bound what the net emits for s."""
+        if self.gain is not None:
+            return self.gain * torch.tanh(raw)
+        return self.max_log_scale * torch.tanh(raw / self.max_log_scale)
+
+    def _move(self, x, emitted, active, inverse):
+        raw, t = emitted.chunk(2, 1)
+        s = self.log_scale(raw)
+        if active is not None:
+            s, t = active * s, active * t
+        log_det = s.flatten(1).sum(1)
+        if inverse:
+            return (x - t) * torch.exp(-s), -log_det
+        return torch.addcmul(t, x, torch.exp(s)), log_det
 
     def extra_repr(self):
-        return f"mask={''.join(str(int(m)) for m in self.mask)}" if self.dim <= 64 else f"dim={self.dim}"
+        bound = "learned" if self.max_log_scale is None else f"{self.max_log_scale:g}"
+        return f"{super().extra_repr()}, max_log_scale={bound}"
 
 
 class MaskedAdditiveCoupling(Bijection):
-    """The paper's way of writing the same layer: z = x + (1 - mask) net(mask x), with a net D -> D.
+    """The paper's way of writing the additive coupling: z = x + (1 - mask) net(mask x), with a net D -> D.
 
     Half of the net's work is multiplied by zero. ``AdditiveCoupling`` computes the same map without that.
 
@@ -77,7 +188,7 @@ class MaskedAdditiveCoupling(Bijection):
 
     def __init__(self, mask, net):
         super().__init__()
-        self.register_buffer("mask", check_mask(mask))
+        self.register_buffer("mask", check_mask(mask, vectors_only=True))
         self.net = net
 
     def forward(self, x, context=None):
@@ -88,7 +199,8 @@ class MaskedAdditiveCoupling(Bijection):
         return z - self._shift(z, context), z.new_zeros(len(z))
 
     def _shift(self, x, context):
-        check_vector(x, len(self.mask), "MaskedAdditiveCoupling")
+        if x.ndim != 2 or x.shape[1] != len(self.mask):
+            raise ShapeError(f"MaskedAdditiveCoupling expects shape (B, {len(self.mask)}), got {tuple(x.shape)}")
         mask = self.mask.to(x.dtype)
         shift = self.net(mask * x) if context is None else self.net(mask * x, context)
         if shift.shape != x.shape:
@@ -102,13 +214,18 @@ class MaskedAdditiveCoupling(Bijection):
         return f"mask={''.join(str(int(m)) for m in self.mask)}" if len(self.mask) <= 64 else f"dim={len(self.mask)}"
 
 
-def check_mask(mask):
-    """Return mask as a float tensor (D,); raise ValueError unless it holds 0 and 1 and at least one of each."""
+def check_mask(mask, vectors_only=False):
+    """Return mask as a float tensor; raise ValueError unless it holds 0 and 1 and at least one of each.
+
+    Its shape is (D,) for vectors, (1, H, W), (C, 1, 1) or (C, H, W) for images.
+    """
     mask = torch.as_tensor(mask).detach().clone().to(torch.get_default_dtype())
-    if mask.ndim != 1:
-        raise ShapeError(f"a mask for vectors has shape (D,), got {tuple(mask.shape)}")
+    if mask.ndim != 1 and (vectors_only or mask.ndim != 3):
+        images = "" if vectors_only else ", a mask for images (1, H, W), (C, 1, 1) or (C, H, W)"
+        raise ShapeError(f"a mask for vectors has shape (D,){images}, got {tuple(mask.shape)}")
     if not bool(((mask == 0) | (mask == 1)).all()):
         raise ValueError("a mask holds only 0 (changed) and 1 (kept)")
-    if bool((mask == mask[0]).all()):
-        raise ValueError(f"a coupling must keep some entries and change others; this mask is all {int(mask[0])}")
+    if mask.numel() == 0 or bool((mask == mask.flatten()[0]).all()):
+        all_the_same = f"all {int(mask.flatten()[0])}" if mask.numel() else "empty"
+        raise ValueError(f"a coupling must keep some entries and change others; this mask is {all_the_same}")
     return mask

@@ -2,5 +2,6 @@
 
 # Bound eagerly: the module nice.py and the builder nice share a name, and the builder is the one that is meant.
 from nvpkit.models.nice import nice
+from nvpkit.models.real_nvp import real_nvp
 
-__all__ = ["nice"]
+__all__ = ["nice", "real_nvp"]

@@ -15,17 +15,17 @@ def nice(dim, n_layers=4, hidden=(64, 64), base="logistic", levels=None, split="
     ``hidden`` is the width, or a tuple of widths, of each coupling's ReLU net. ``base`` is "logistic" or "normal",
     ``split`` "even_odd" (the paper's) or "half". With ``levels`` the flow starts with ``Dequantize(levels)``: integers
     0..levels-1 go in and log_prob is their log-mass. The last layer of every net starts at zero, so the untrained flow
-    is the identity. Raises ValueError for a dim below 2, where nothing is left to condition on.
+    is the identity. ``flow.config`` holds the settings. Raises ValueError for a dim below 2: nothing is left to
+    condition on.
 
     >>> import torch
     >>> flow = nice(2)
     >>> flow.log_prob(torch.zeros(3, 2)).shape, flow.event_shape
     (torch.Size([3]), (2,))
     """
-    if isinstance(dim, bool) or not isinstance(dim, int) or dim < 2:
-        raise ValueError(f"NICE needs an integer dim of at least 2 to split, got {dim!r}")
-    if isinstance(n_layers, bool) or not isinstance(n_layers, int) or n_layers < 1:
-        raise ValueError(f"n_layers must be an integer of at least 1, got {n_layers!r}")
+    settings = {**locals(), "hidden": hidden if isinstance(hidden, int) else list(hidden)}
+    check_count("dim", dim, 2)
+    check_count("n_layers", n_layers, 1)
     if base not in BASES:
         raise ValueError(f"base must be one of {', '.join(BASES)}, got {base!r}")
     if split not in MASKS:
@@ -35,4 +35,12 @@ def nice(dim, n_layers=4, hidden=(64, 64), base="logistic", levels=None, split="
         mask = MASKS[split](dim, i % 2)
         kept = int(mask.sum())
         layers.append(AdditiveCoupling(mask, MLP(kept, dim - kept, hidden, zero_last=True, dropout=dropout)))
-    return Flow(Chain([*layers, Scaling(dim)]), BASES[base](dim))
+    flow = Flow(Chain([*layers, Scaling(dim)]), BASES[base](dim))
+    flow.config = {"model": "nice", "settings": settings}
+    return flow
+
+
+def check_count(name, n, least):
+    """Raise ValueError unless n is an integer of at least ``least``; ``name`` stands in the message."""
+    if isinstance(n, bool) or not isinstance(n, int) or n < least:
+        raise ValueError(f"{name} must be an integer of at least {least}, got {n!r}")
