@@ -58,9 +58,9 @@ class Flow(nn.Module):
         return x, self.base.log_prob(z) - log_det
 
     @torch.no_grad()
-    def initialise(self, x):
+    def initialise(self, x, context=None):
         """Let the layers set themselves from a batch of data x (B, *event_shape); returns the flow."""
-        self.bijection.initialise(self._enter(x, None, self.event_shape, "x", is_data=True))
+        self.bijection.initialise(self._enter(x, context, self.event_shape, "x", is_data=True), context)
         return self
 
     @property

@@ -5,11 +5,14 @@ import math
 import pytest
 import torch
 
-from nvpkit import CheckpointError, models
+from nvpkit import Bijection, CheckpointError, Flow, models
+from nvpkit.bijections import AdditiveCoupling, Chain, Scaling, half_mask
 from nvpkit.data import moons, parabola
-from nvpkit.distributions import random_gaussian_mixture
+from nvpkit.distributions import random_gaussian_mixture, standard_normal
 from nvpkit.metrics import kl_to
-from nvpkit.training import History, _schedule, fit
+from nvpkit.nets import MLP
+from nvpkit.training import History, fit
+from nvpkit.training.loop import _schedule
 
 
 def small(seed=0, **settings):
@@ -78,6 +81,52 @@ def test_every_sample_is_seen_once_in_each_epoch():
 
 def test_a_batch_larger_than_the_data_is_all_of_it():
     assert len(quietly(small(), torch.randn(5, 2), steps=3, batch_size=64).loss) == 3
+
+
+class Centred(Bijection):
+    """A layer that takes its shift from data."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("shift", torch.zeros(2))
+        self.register_buffer("initialised", torch.tensor(False))
+
+    def forward(self, x, context=None):
+        return x - self.shift, x.new_zeros(len(x))
+
+    def initialise(self, x, context=None):
+        self.shift.copy_(x.mean(0))
+        self.initialised.fill_(True)
+
+
+def test_what_is_not_initialised_is_set_from_the_first_examples():
+    layer = Centred()
+    flow = Flow(Chain([layer, Scaling(2)]), standard_normal(2))
+    data = torch.randn(12_000, 2) + 5
+    quietly(flow, data, steps=1)
+    assert layer.initialised
+    torch.testing.assert_close(layer.shift, data[:10_000].mean(0))
+    quietly(flow, data - 5, steps=1)
+    torch.testing.assert_close(layer.shift, data[:10_000].mean(0))  # once
+
+
+class Shifted:
+    """x is normal around its context: the flow must use it."""
+
+    def sample(self, n, generator=None):
+        context = torch.randn(n, 1, generator=generator)
+        return context + 0.3 * torch.randn(n, 2, generator=generator), context
+
+
+@pytest.mark.parametrize("kind", ["pair", "sampler"])
+def test_pairs_of_data_and_context(kind):
+    net = lambda: MLP(1, 1, 16, context_dim=1, zero_last=True)  # noqa: E731
+    couplings = [AdditiveCoupling(half_mask(2, i % 2), net()) for i in range(2)]
+    flow = Flow(Chain([*couplings, Scaling(2)]), standard_normal(2))
+    data = Shifted() if kind == "sampler" else Shifted().sample(2000)
+    history = quietly(flow, data, steps=200, lr=2e-2, batch_size=128, validation=Shifted())
+    # The entropy of x given its context is 2 (0.5 ln(2 pi e) + ln 0.3); without the context it is 1.57 nats more.
+    assert history.best_validation == pytest.approx(0.430, abs=0.25)
 
 
 def test_validation_is_recorded_and_the_best_weights_are_kept():

@@ -1,10 +1,9 @@
-"""Maximum likelihood: one loop for toys, mixtures and images."""
+"""The loop: maximum likelihood step by step."""
 
 import math
 import sys
 import time
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -13,26 +12,9 @@ from tqdm import tqdm
 from nvpkit.checkpoints import read_state
 from nvpkit.errors import CheckpointError
 from nvpkit.files import write_atomically
-from nvpkit.metrics import draw, evaluating
-
-
-@dataclass
-class History:
-    """What a training recorded; every loss is a mean negative log-likelihood in nats.
-
-    >>> History(validation=[(50, 2.5), (100, 2.0)]).best_validation
-    2.0
-    """
-
-    loss: list = field(default_factory=list)  # one for each step, on that step's batch
-    validation: list = field(default_factory=list)  # (steps done, loss on the validation data)
-    best_step: int | None = None  # the step whose weights the flow holds, where there was validation
-    seconds: float = 0.0
-
-    @property
-    def best_validation(self):
-        """The lowest validation loss, None without validation."""
-        return min((value for _, value in self.validation), default=None)
+from nvpkit.metrics import evaluating
+from nvpkit.training.batches import first_examples, make_batches, seeded
+from nvpkit.training.history import History
 
 
 def fit(
@@ -53,10 +35,12 @@ def fit(
 ):
     """Fit a flow by maximum likelihood with Adam (beta2 .99), warm-up and cosine decay; returns a History.
 
-    ``data`` is a tensor (N, *event_shape), gone through in shuffled epochs, or anything with ``sample(n)``: then every
-    step sees fresh samples. ``validation``, of either kind, is evaluated every ``validate_every`` steps (a twentieth of
-    all by default), and the flow ends with the weights that were best there. The global random state is neither used
-    nor changed. ``device`` "auto" is a GPU where there is one; the flow returns to its own device, in eval mode.
+    ``data`` is a tensor (N, *event_shape) or a pair (x, context), gone through in shuffled epochs, or anything with
+    ``sample(n)``, which may give a pair: then every step sees fresh samples. Layers that set themselves from data and
+    have not done so are initialised from the first 10,000 examples. ``validation``, of either kind, is evaluated every
+    ``validate_every`` steps (a twentieth of all by default), and the flow ends with the weights that were best there.
+    The global random state is neither used nor changed. ``device`` "auto" is a GPU where there is one; the flow returns
+    to its own device, in eval mode.
     ``compile`` is True or the name of a torch.compile backend. ``clip`` bounds the gradient's norm, None turns it off.
 
     With ``checkpoint`` (a file) the state is saved at each validation; ``resume=True`` goes on from it, with the same
@@ -79,7 +63,7 @@ def fit(
     settings = {"steps": steps, "lr": lr, "batch_size": batch_size, "seed": seed, "clip": clip, "every": every}
     home = next(flow.parameters()).device
     device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
-    with _seeded(seed, device):
+    with seeded(seed, device):
         run = _Run(flow.to(device), device, settings)
         if resume and Path(checkpoint).exists():
             run.load(checkpoint)
@@ -87,8 +71,10 @@ def fit(
         if compile:
             log_prob = torch.compile(log_prob, **({} if compile is True else {"backend": compile}))
         try:
-            batches = _batches(data, batch_size, seed, run.parameters[0])
-            held_out = None if validation is None else _held_out(validation, seed, run.parameters[0])
+            if not all(getattr(module, "initialised", True) for module in flow.modules()):
+                flow.initialise(*first_examples(data, 10_000, seed, run.parameters[0]))
+            batches = make_batches(data, batch_size, seed, run.parameters[0])
+            held_out = None if validation is None else first_examples(validation, None, seed + 1, run.parameters[0])
             run.go(log_prob, batches, held_out, checkpoint, progress)
         finally:
             run.keep_best()
@@ -131,7 +117,7 @@ class _Run:
         for group in self.optimizer.param_groups:
             group["lr"] = self.settings["lr"] * _schedule(step, self.settings["steps"])
         self.optimizer.zero_grad(set_to_none=True)
-        loss = -log_prob(batch).mean()
+        loss = -_call(log_prob, *batch).mean()
         value = loss.item()
         if not math.isfinite(value):
             self._stop("loss", value, step)
@@ -156,8 +142,11 @@ class _Run:
 
     def _validate(self, step, held_out):
         # The same noise every time, and none of the training's: validating changes nothing.
-        with torch.no_grad(), evaluating(self.flow), _seeded(self.settings["seed"], self.device):
-            value = -torch.cat([self.flow.log_prob(part) for part in held_out.split(2048)]).mean().item()
+        x, context = held_out
+        contexts = [None] * len(x) if context is None else context.split(2048)
+        with torch.no_grad(), evaluating(self.flow), seeded(self.settings["seed"], self.device):
+            parts = [_call(self.flow.log_prob, *pair) for pair in zip(x.split(2048), contexts)]
+            value = -torch.cat(parts).mean().item()
         self.history.validation.append((step, value))
         if math.isfinite(value) and value <= self.history.best_validation:
             self.history.best_step = step
@@ -199,52 +188,13 @@ class _Run:
             ) from error
 
 
+def _call(log_prob, x, context):
+    return log_prob(x) if context is None else log_prob(x, context)
+
+
 def _schedule(step, steps):
     """Factor on lr: linear warm-up over a tenth of the steps, 100 at most, then half a cosine down to zero."""
     warm_up = max(1, min(100, steps // 10))
     if step < warm_up:
         return (step + 1) / warm_up
     return 0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(1, steps - warm_up)))
-
-
-def _batches(data, batch_size, seed, like):
-    """Return a function step -> batch. It depends on seed and step alone, so a resumed run sees what it would have."""
-    if not isinstance(data, torch.Tensor):
-        return lambda step: draw(data, batch_size).to(like)
-    data = data.to(like.device)
-    size, orders = min(batch_size, len(data)), {}
-
-    def order(epoch):
-        if epoch not in orders:
-            orders.pop(epoch - 2, None)
-            shuffle = torch.Generator().manual_seed((seed * 1_000_003 + epoch) % 2**63)
-            orders[epoch] = torch.randperm(len(data), generator=shuffle)
-        return orders[epoch]
-
-    def batch(step):
-        first, last = divmod(step * size, len(data)), divmod((step + 1) * size - 1, len(data))
-        if first[0] == last[0]:
-            chosen = order(first[0])[first[1] : last[1] + 1]
-        else:
-            chosen = torch.cat([order(first[0])[first[1] :], order(last[0])[: last[1] + 1]])
-        return data[chosen.to(like.device)]
-
-    return batch
-
-
-def _held_out(validation, seed, like, n=4096):
-    if isinstance(validation, torch.Tensor):
-        return validation.to(like.device)
-    with _seeded(seed + 1, torch.device("cpu")):
-        return draw(validation, n).to(like)
-
-
-@contextmanager
-def _seeded(seed, device):
-    """Seed the generators of the CPU and of ``device`` for a while; afterwards they are as they were."""
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.default_generator.manual_seed(seed)
-        if device.type == "cuda":
-            with torch.cuda.device(device):
-                torch.cuda.manual_seed(seed)
-        yield
