@@ -3,9 +3,12 @@
 from nvpkit.bijections.base import Bijection, Chain
 from nvpkit.bijections.coupling import AdditiveCoupling, AffineCoupling, MaskedAdditiveCoupling
 from nvpkit.bijections.masks import alternating_mask, channel_mask, checkerboard_mask, half_mask, nested_masks
+from nvpkit.bijections.multiscale import MultiScale, Split
 from nvpkit.bijections.normalization import ActNorm, BatchNorm
-from nvpkit.bijections.preprocessing import Dequantize
+from nvpkit.bijections.permutation import Flip, Permutation
+from nvpkit.bijections.preprocessing import Dequantize, Logit
 from nvpkit.bijections.scaling import Scaling
+from nvpkit.bijections.squeeze import Squeeze
 
 __all__ = [
     "ActNorm",
@@ -15,8 +18,14 @@ __all__ = [
     "Bijection",
     "Chain",
     "Dequantize",
+    "Flip",
+    "Logit",
     "MaskedAdditiveCoupling",
+    "MultiScale",
+    "Permutation",
     "Scaling",
+    "Split",
+    "Squeeze",
     "alternating_mask",
     "channel_mask",
     "checkerboard_mask",

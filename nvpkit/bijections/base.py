@@ -28,6 +28,10 @@ class Bijection(nn.Module):
     def check_input(self, x):
         """Raise ValueError when x cannot be this layer's input. ``Flow`` calls it once for each batch, at its door."""
 
+    def output_shape(self, shape):
+        """The shape of one latent for data points of ``shape``: the same, unless a layer says otherwise."""
+        return tuple(shape)
+
 
 class Chain(Bijection):
     """Layers applied one after the other; log-dets add up (chain rule), the inverse runs in reverse order.
@@ -69,6 +73,11 @@ class Chain(Bijection):
 
     def check_input(self, x):
         self.layers[0].check_input(x)
+
+    def output_shape(self, shape):
+        for layer in self.layers:
+            shape = layer.output_shape(shape)
+        return tuple(shape)
 
 
 def check_vector(x, dim, who):

@@ -1,8 +1,9 @@
-"""From integer pixels to real numbers: dequantisation as the first layer of a flow."""
+"""From integer pixels to real numbers: the first two layers of a flow on images."""
 
 import math
 
 import torch
+from torch.nn.functional import logsigmoid
 
 from nvpkit.bijections.base import Bijection
 
@@ -61,3 +62,49 @@ class Dequantize(Bijection):
 
     def extra_repr(self):
         return f"levels={self.levels}"
+
+
+class Logit(Bijection):
+    """z = logit(alpha + (1 - 2 alpha) x): from [0, 1] to all real numbers (Real NVP, section 4.1).
+
+    ``log_det`` is D ln(1 - 2 alpha) + sum of softplus(z) + softplus(-z) over the D entries, for vectors and images.
+    0 < alpha < 1/2 keeps z finite at x = 0 and x = 1. ``inverse`` takes any z, and gives values that lie up to
+    alpha / (1 - 2 alpha) outside [0, 1].
+
+    >>> import torch
+    >>> z, log_det = Logit()(torch.tensor([[0.0, 0.5, 1.0]]))
+    >>> z
+    tensor([[-2.9444,  0.0000,  2.9444]])
+    """
+
+    def __init__(self, alpha=0.05):
+        super().__init__()
+        if isinstance(alpha, bool) or not isinstance(alpha, (int, float)) or not 0 < alpha < 0.5:
+            raise ValueError(f"alpha must lie between 0 and 1/2, got {alpha!r}")
+        self.alpha = alpha
+
+    def forward(self, x, context=None):
+        # p and 1 - p are each made from the end that is near, so neither is a difference of two equal numbers.
+        slope = 1 - 2 * self.alpha
+        log_p, log_q = (self.alpha + slope * x).log(), (self.alpha + slope * (1 - x)).log()
+        return log_p - log_q, self._constant(x) - (log_p + log_q).flatten(1).sum(1)
+
+    def inverse(self, z, context=None):
+        x = (torch.sigmoid(z) - self.alpha) / (1 - 2 * self.alpha)
+        return x, (logsigmoid(z) + logsigmoid(-z)).flatten(1).sum(1) - self._constant(z)
+
+    def _constant(self, x):
+        return math.log(1 - 2 * self.alpha) * math.prod(x.shape[1:])
+
+    def check_input(self, x):
+        """Raise ValueError unless x lies in the open interval that ``inverse`` maps onto, which holds [0, 1]."""
+        reach = self.alpha / (1 - 2 * self.alpha)
+        low, high = x.min().item(), x.max().item()
+        if not -reach < low <= high < 1 + reach:
+            raise ValueError(
+                f"Logit(alpha={self.alpha}) expects values in [0, 1], got values from {low:g} to {high:g}: "
+                "integer images need Dequantize(levels) before it"
+            )
+
+    def extra_repr(self):
+        return f"alpha={self.alpha}"

@@ -37,8 +37,10 @@ class Scaling(Bijection):
         check_vector(x, len(self.s), "Scaling")
         if len(x) < 2:
             raise ValueError(f"Scaling.initialise needs at least two samples, got {len(x)}")
-        std = x.std(0)
-        self.s.copy_(torch.where(std > 0, -std.clamp_min(torch.finfo(std.dtype).tiny).log(), self.s))
+        std, mean = torch.std_mean(x, 0)
+        # The deviation of a constant is rounding noise, and one over it is no scale.
+        changes = std > 4 * torch.finfo(x.dtype).eps * mean.abs()
+        self.s.copy_(torch.where(changes, -std.clamp_min(torch.finfo(std.dtype).tiny).log(), self.s))
 
     def extra_repr(self):
         return f"dim={len(self.s)}"
