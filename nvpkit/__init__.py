@@ -14,7 +14,18 @@ from nvpkit.errors import (
 
 __version__ = "0.1.0"
 
-_ROOMS = {"bijections", "checks", "data", "distributions", "metrics", "models", "nets", "training", "viz"}
+_ROOMS = {
+    "applications",
+    "bijections",
+    "checks",
+    "data",
+    "distributions",
+    "metrics",
+    "models",
+    "nets",
+    "training",
+    "viz",
+}
 _NAMES = {"Bijection": "nvpkit.bijections", "Flow": "nvpkit.flow"}
 
 __all__ = [

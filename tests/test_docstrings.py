@@ -5,7 +5,19 @@ import inspect
 
 import pytest
 
-DOORS = ["bijections", "checkpoints", "data", "distributions", "flow", "metrics", "models", "nets", "training", "viz"]
+DOORS = [
+    "applications",
+    "bijections",
+    "checkpoints",
+    "data",
+    "distributions",
+    "flow",
+    "metrics",
+    "models",
+    "nets",
+    "training",
+    "viz",
+]
 
 
 def public(door):

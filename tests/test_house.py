@@ -16,17 +16,15 @@ FLOORS = [
     {"flow"},
     {"models", "data", "checkpoints"},
     {"training", "metrics"},
-    {"viz", "notebook", "experiments"},
+    {"applications", "viz", "notebook", "experiments"},
     {"checks"},
     {"course"},
     {"cli"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 # What judges must not know the answers, and what grades must not know flows.
-FORBIDDEN = {
-    "checks": {"bijections", "models", "flow", "distributions", "nets", "training", "metrics", "viz", "data"},
-    "course": {"bijections", "models", "flow", "distributions", "nets", "training", "metrics", "viz", "data"},
-}
+FLOWS = {"bijections", "models", "flow", "distributions", "nets", "training", "metrics", "viz", "data", "applications"}
+FORBIDDEN = {"checks": FLOWS, "course": FLOWS}
 MODULES = [path for path in sorted((ROOT / "nvpkit").rglob("*.py")) if path != ROOT / "nvpkit/__init__.py"]
 CORE = {"torch", "torchvision", "numpy", "matplotlib", "seaborn", "scikit-learn", "scikit-image", "tqdm", "typer"}
 
