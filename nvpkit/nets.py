@@ -68,3 +68,90 @@ class MLP(nn.Module):
                 f"this MLP expects a context of shape ({len(x)}, {self.context_dim}), got {tuple(context.shape)}"
             )
         return self.layers(x if context is None else torch.cat([x, context], dim=1))
+
+
+class ConvResNet(nn.Module):
+    """A residual convolutional net (B, in_channels, H, W) -> (B, out_channels, H, W): Real NVP, section 4.1.
+
+    A 3x3 convolution to ``width`` channels, ``n_blocks`` residual blocks of two 3x3 convolutions after ReLU, and a 1x1
+    convolution at the end. With ``skips`` each stage also reaches the end directly, through a 1x1 convolution of its
+    own. ``norm`` is None or "batch" (nn.BatchNorm2d before each ReLU); ``weight_norm=True`` learns length and direction
+    of each filter apart. With ``context_dim`` > 0 the net is called ``net(x, context)``, where context is
+    (B, context_dim), or (B, context_dim, H, W) with a value for each pixel. ``zero_last=True`` starts the last layer at
+    zero, so that a coupling starts as the identity.
+
+    >>> import torch
+    >>> ConvResNet(3, 6, width=8, n_blocks=2)(torch.zeros(5, 3, 4, 4)).shape
+    torch.Size([5, 6, 4, 4])
+    """
+
+    def __init__(
+        self,
+        in_channels,
+        out_channels,
+        width=32,
+        n_blocks=4,
+        weight_norm=False,
+        norm=None,
+        context_dim=0,
+        zero_last=False,
+        skips=True,
+    ):
+        super().__init__()
+        if norm not in (None, "batch"):
+            raise ValueError(f"norm must be None or 'batch', got {norm!r}")
+        sizes = {"in_channels": (in_channels, 1), "out_channels": (out_channels, 1), "width": (width, 1)}
+        sizes |= {"n_blocks": (n_blocks, 0), "context_dim": (context_dim, 0)}
+        for name, (n, least) in sizes.items():
+            if isinstance(n, bool) or not isinstance(n, int) or n < least:
+                raise ValueError(f"{name} must be an integer of at least {least}, got {n!r}")
+
+        def convolution(before, after, size, zero=False):
+            layer = nn.Conv2d(before, after, size, padding=size // 2)
+            if weight_norm:
+                layer = nn.utils.parametrizations.weight_norm(layer)
+            if zero:
+                # A filter is length times direction: the length is zero, a direction of zero would have no gradient.
+                nn.init.zeros_(layer.parametrizations.weight.original0 if weight_norm else layer.weight)
+                nn.init.zeros_(layer.bias)
+            return layer
+
+        def activated(size):
+            # In place only after a normalisation: the stage itself is needed again.
+            before = [nn.BatchNorm2d(width), nn.ReLU(inplace=True)] if norm == "batch" else [nn.ReLU()]
+            return [*before, convolution(width, width, size)]
+
+        self.in_channels, self.context_dim = in_channels, context_dim
+        self.first = convolution(in_channels, width, 3)
+        self.context = nn.Linear(context_dim, width) if context_dim else None
+        self.blocks = nn.ModuleList(nn.Sequential(*activated(3), *activated(3)) for _ in range(n_blocks))
+        self.skips = nn.ModuleList(convolution(width, width, 1) for _ in range(n_blocks + 1)) if skips else None
+        last_norm = [nn.BatchNorm2d(width)] if norm == "batch" else []
+        self.last = nn.Sequential(*last_norm, nn.ReLU(), convolution(width, out_channels, 1, zero=zero_last))
+
+    def forward(self, x, context=None):
+        if x.ndim != 4 or x.shape[1] != self.in_channels:
+            raise ShapeError(f"this ConvResNet expects shape (B, {self.in_channels}, H, W), got {tuple(x.shape)}")
+        h = self.first(x)
+        if context is not None or self.context is not None:
+            h = h + self._seen(context, x)
+        to_end = self.skips[0](h) if self.skips is not None else None
+        for i, block in enumerate(self.blocks, start=1):
+            h = h + block(h)
+            if self.skips is not None:
+                to_end = to_end + self.skips[i](h)
+        return self.last(h if to_end is None else to_end)
+
+    def _seen(self, context, x):
+        """What the context adds to each pixel."""
+        if context is None or self.context is None:
+            given = "none" if context is None else f"one of shape {tuple(context.shape)}"
+            raise ValueError(f"this ConvResNet was built with context_dim={self.context_dim}, the context is {given}")
+        if context.shape not in ((len(x), self.context_dim), (len(x), self.context_dim, *x.shape[2:])):
+            raise ShapeError(
+                f"this ConvResNet expects a context of shape ({len(x)}, {self.context_dim}), with or without the "
+                f"pixels {tuple(x.shape[2:])}, got {tuple(context.shape)}"
+            )
+        if context.ndim == 2:
+            return self.context(context)[:, :, None, None]
+        return nn.functional.conv2d(context, self.context.weight[:, :, None, None], self.context.bias)
