@@ -2,10 +2,12 @@
 
 from nvpkit.bijections.base import Bijection, Chain
 from nvpkit.bijections.coupling import AdditiveCoupling, AffineCoupling, MaskedAdditiveCoupling
+from nvpkit.bijections.dequantization import VariationalNoise
 from nvpkit.bijections.masks import alternating_mask, channel_mask, checkerboard_mask, half_mask, nested_masks
 from nvpkit.bijections.multiscale import MultiScale, Split
 from nvpkit.bijections.normalization import ActNorm, BatchNorm
 from nvpkit.bijections.permutation import Flip, Permutation
+from nvpkit.bijections.planar import Planar
 from nvpkit.bijections.preprocessing import Dequantize, Logit
 from nvpkit.bijections.scaling import Scaling
 from nvpkit.bijections.squeeze import Squeeze
@@ -23,9 +25,11 @@ __all__ = [
     "MaskedAdditiveCoupling",
     "MultiScale",
     "Permutation",
+    "Planar",
     "Scaling",
     "Split",
     "Squeeze",
+    "VariationalNoise",
     "alternating_mask",
     "channel_mask",
     "checkerboard_mask",

@@ -9,13 +9,15 @@ from nvpkit.bijections.base import Bijection
 
 
 class Dequantize(Bijection):
-    """Integers 0..levels-1 to [0, 1]: z = (x + u) / levels with u uniform on [0, 1), fresh at every call.
+    """Integers 0..levels-1 to [0, 1]: z = (x + u) / levels with noise u on (0, 1), fresh at every call.
 
-    ``log_det`` is -D ln(levels) for D entries. With this layer first, a flow's ``log_prob`` is a lower bound of the
-    log-mass of the integer image (Jensen), exact when the density is constant over the pixel's cell. ``inverse``
-    returns the integer, as float, of the cell that z lies in, clamped to 0..levels-1. Integer input gives results in
-    the layer's own dtype (``.double()`` changes it), float input keeps its dtype. The noise comes from the global
-    generator unless ``noise`` of x's shape is given.
+    u is uniform, or drawn from ``q``: a module with ``q(x) -> (u, log_q (B,))`` and ``q.log_prob(u, x)``, such as
+    ``VariationalNoise``. ``log_det`` is -D ln(levels) - log q(u | x) for D entries, and log q is 0 when uniform. With
+    this layer first, a flow's ``log_prob`` is a lower bound of the log-mass of the integer image (Jensen), tight when q
+    is the flow's own density within the pixel's cell. ``inverse`` returns the integer, as float, of the cell that z
+    lies in, clamped to 0..levels-1. Integer input gives results in the layer's own dtype (``.double()`` changes it),
+    float input keeps its dtype. The noise comes from the global generator unless ``noise``, uniform on (0, 1) and of
+    x's shape, is given.
 
     >>> import torch
     >>> layer = Dequantize(levels=17)
@@ -25,26 +27,43 @@ class Dequantize(Bijection):
     (True, -8.5)
     """
 
-    def __init__(self, levels=256):
+    def __init__(self, levels=256, q=None):
         super().__init__()
         if isinstance(levels, bool) or not isinstance(levels, int) or levels < 2:
             raise ValueError(f"levels must be an integer of at least 2, got {levels!r}")
         self.levels = levels
+        self.q = q
         # An empty buffer that .double() and .to() change: it says in which dtype integers come out.
         self.register_buffer("like", torch.empty(0), persistent=False)
 
     def forward(self, x, context=None, noise=None):
         x = x if x.is_floating_point() else x.to(self.like.dtype)
-        u = torch.rand_like(x) if noise is None else noise.to(x.dtype)
-        # Rounding must not carry x + u into the neighbouring cell, or the inverse would return another integer.
-        edge = 2 * self.levels * torch.finfo(x.dtype).eps
-        return (x + u.clamp(edge, 1 - edge)) / self.levels, self._log_det(x, -1)
+        edge, log_det = self._edge(x), self._log_det(x, -1)
+        if self.q is None:
+            u = torch.rand_like(x) if noise is None else noise.to(x.dtype)
+            return (x + u.clamp(edge, 1 - edge)) / self.levels, log_det
+        u, log_q = self.q(x) if noise is None else self.q(x, noise.to(x.dtype))
+        # A learned density must not pile up at a clamp: it is drawn in a little, which its log-density counts.
+        return (x + edge + (1 - 2 * edge) * u) / self.levels, log_det - log_q + self._drawn_in(x, edge)
 
     def inverse(self, z, context=None):
-        return (z * self.levels).floor().clamp(0, self.levels - 1), self._log_det(z, 1)
+        x = (z * self.levels).floor().clamp(0, self.levels - 1)
+        log_det = self._log_det(z, 1)
+        if self.q is None:
+            return x, log_det
+        edge = self._edge(z)
+        u = (z * self.levels - x - edge) / (1 - 2 * edge)
+        return x, log_det + self.q.log_prob(u.clamp(edge, 1 - edge), x) - self._drawn_in(z, edge)
+
+    def _edge(self, x):
+        # Rounding must not carry x + u into the neighbouring cell, or the inverse would return another integer.
+        return 2 * self.levels * torch.finfo(x.dtype).eps
+
+    def _drawn_in(self, x, edge):
+        return math.log1p(-2 * edge) * math.prod(x.shape[1:])
 
     def _log_det(self, x, sign):
-        return x.new_full((len(x),), sign * math.log(self.levels) * x[0].numel())
+        return x.new_full((len(x),), sign * math.log(self.levels) * math.prod(x.shape[1:]))
 
     def check_input(self, x):
         """Raise ValueError unless x holds integers 0..levels-1."""

@@ -11,6 +11,7 @@ from nvpkit.bijections import (
     Logit,
     MultiScale,
     Squeeze,
+    VariationalNoise,
     channel_mask,
     checkerboard_mask,
 )
@@ -128,8 +129,9 @@ def image_real_nvp(
 ):
     """Build a multi-scale Real NVP on images (B, C, H, W) of ``shape`` (C, H, W).
 
-    With ``preprocess`` integers 0..levels-1 go in: ``Dequantize`` (learned noise with ``variational``) and
-    ``Logit(alpha)`` come first, and log_prob is a lower bound of the image's log-mass. Without it real numbers go in.
+    With ``preprocess`` integers 0..levels-1 go in: ``Dequantize`` and ``Logit(alpha)`` come first, and log_prob is a
+    lower bound of the image's log-mass. ``variational`` makes the noise a learned ``VariationalNoise``: True, or a
+    dictionary of its settings. Without ``preprocess`` real numbers go in.
 
     ``hidden`` is the width of the first scale's residual nets, doubled at each squeeze, ``n_blocks`` their number of
     blocks, ``net_norm`` None or "batch", ``weight_norm`` and ``skips`` as in ``ConvResNet``. ``norm`` is what follows
@@ -167,7 +169,10 @@ def image_real_nvp(
         scales.append(scale_layers(steps, now, width, conditioner, norm, max_log_scale))
         now = scales[-1].output_shape(now)
         now, width = (now[0] - now[0] // 2, *now[1:]), 2 * width
-    layers = [Dequantize(levels), Logit(alpha)] if preprocess else []
+    q = None
+    if preprocess and variational:
+        q = VariationalNoise(shape, levels, **(variational if isinstance(variational, dict) else {}))
+    layers = [Dequantize(levels, q), Logit(alpha)] if preprocess else []
     flow = Flow(Chain([*layers, MultiScale(scales, shape)]), standard_normal(math.prod(shape)), event_shape=shape)
     flow.config = {"model": "image_real_nvp", "settings": settings}
     return flow
