@@ -8,12 +8,21 @@ import torch
 from torch import nn
 
 from nvpkit.bijections import (
+    ActNorm,
     AdditiveCoupling,
     AffineCoupling,
+    BatchNorm,
     Bijection,
     Chain,
+    Flip,
+    Logit,
     MaskedAdditiveCoupling,
+    MultiScale,
+    Permutation,
+    Planar,
     Scaling,
+    Split,
+    Squeeze,
     alternating_mask,
     channel_mask,
     checkerboard_mask,
@@ -95,6 +104,20 @@ def stack(dim):
     return Chain([affine(half_mask(dim, 0)), Scaling(dim), affine(half_mask(dim, 1)), additive(half_mask(dim, 0))])
 
 
+def used(layer):
+    """Batch norm after some training: running statistics that are no longer those of the start."""
+    n = len(layer.beta)
+    layer.running_mean.copy_(torch.linspace(-1, 2, n))
+    layer.running_var.copy_(torch.linspace(0.5, 3, n))
+
+
+def tower(context_dim=0):
+    """Two scales on images (1, 4, 6), with couplings in both."""
+    first = [affine_image(1, checkerboard_mask(4, 6, 0), context_dim=context_dim), Squeeze()]
+    second = [affine_image(2, channel_mask(2, 1), context_dim=context_dim), ActNorm(2)]
+    return MultiScale([Chain([*first, ActNorm(4)]), Chain(second)], (1, 4, 6))
+
+
 SCATTERED = torch.tensor([0.0, 1.0, 1.0, 0.0, 1.0, 0.0, 0.0])
 
 CASES = [
@@ -123,4 +146,28 @@ CASES = [
     Case("scaling", lambda: Scaling(5), (5,)),
     Case("chain", lambda: stack(5), (5,)),
     Case("chain of chains", lambda: Chain([Chain([Scaling(4)]), Chain([additive(alternating_mask(4, 0))])]), (4,)),
+    Case("actnorm", lambda: ActNorm(5), (5,)),
+    Case("actnorm, image", lambda: ActNorm(3), (3, 2, 3), free=(1, 2)),
+    Case("actnorm, each pixel", lambda: ActNorm((3, 2, 3)), (3, 2, 3)),
+    Case("batch norm", lambda: BatchNorm(5), (5,), prepare=used),
+    Case("batch norm, image", lambda: BatchNorm(3, eps=1e-4), (3, 2, 3), prepare=used, free=(1, 2)),
+    Case("flip", lambda: Flip(5), (5,)),
+    Case("flip, image", lambda: Flip(3), (3, 2, 3), free=(1, 2)),
+    Case("permutation", lambda: Permutation([3, 0, 4, 1, 2]), (5,)),
+    Case("permutation, image", lambda: Permutation([2, 0, 1]), (3, 2, 3), free=(1, 2)),
+    Case("squeeze", lambda: Squeeze(), (2, 4, 6), free=(0, 1, 2)),
+    Case("squeeze by 3", lambda: Squeeze(3), (1, 3, 6), free=(0, 1, 2)),
+    Case("split", lambda: Split((2, 3, 3), affine_image(1, checkerboard_mask(3, 3, 0))), (2, 3, 3)),
+    Case("split with nothing after it", lambda: Split((3, 2, 3)), (3, 2, 3)),
+    Case("multi-scale", tower, (1, 4, 6)),
+    Case("multi-scale with context", lambda: tower(3), (1, 4, 6), context=(3,)),
+    *(Case(f"planar, {d}", lambda d=d: Planar(d), (d,)) for d in (1, 2, 5)),
+    Case("logit", lambda: Logit(), (5,), draw=lambda n: torch.rand(n, 5, dtype=torch.float64), free=(0,)),
+    Case(
+        "logit, image",
+        lambda: Logit(1e-3),
+        (2, 3, 2),
+        draw=lambda n: torch.rand(n, 2, 3, 2, dtype=torch.float64),
+        free=(0, 1, 2),
+    ),
 ]
