@@ -1,10 +1,14 @@
 """A flow: a bijection from data to latent space, and a simple density there."""
 
+import math
+from contextlib import contextmanager
 from numbers import Integral
 
 import torch
 from torch import nn
+from torch.distributions import Distribution, constraints
 
+from nvpkit.bijections import Dequantize
 from nvpkit.errors import ShapeError
 
 
@@ -13,7 +17,8 @@ class Flow(nn.Module):
 
     ``event_shape`` is the shape of one data point; it is the base's shape unless given. Data of a wrong shape, an
     empty batch, NaN or another float dtype is turned back here, once, with a message: ShapeError or ValueError. Under
-    ``torch.compile`` and graph capture these checks are off. Integer data is turned into the flow's own dtype.
+    ``torch.compile``, graph capture and ``trusted()`` these checks are off. Integer data is turned into the flow's own
+    dtype. ``config`` is what a builder was called with: {"model": name, "settings": {...}}; ``save_flow`` writes it.
 
     >>> import torch
     >>> from nvpkit.bijections import Scaling
@@ -23,11 +28,14 @@ class Flow(nn.Module):
     (torch.Size([1]), torch.Size([5, 2]))
     """
 
+    config = None
+
     def __init__(self, bijection, base, event_shape=None):
         super().__init__()
         self.bijection = bijection
         self.base = base
         self.event_shape = tuple(base.event_shape if event_shape is None else event_shape)
+        self._trusts = False
 
     def forward(self, x, context=None):
         """Map data x (B, *event_shape) to (z, log_det (B,))."""
@@ -48,6 +56,8 @@ class Flow(nn.Module):
 
         ``context`` has n rows. ``generator`` must live on the flow's device.
         """
+        if not (math.isfinite(temperature) and temperature >= 0):
+            raise ValueError(f"temperature is a finite factor of at least 0, got {temperature!r}")
         x, _ = self.bijection.inverse(temperature * self._draw(n, context, generator), context)
         return x
 
@@ -57,11 +67,33 @@ class Flow(nn.Module):
         x, log_det = self.bijection.inverse(z, context)
         return x, self.base.log_prob(z) - log_det
 
+    def as_distribution(self, context=None):
+        """Return this flow as a torch.distributions object; with a context (..., W), one for each of its rows.
+
+        >>> from nvpkit.models import nice
+        >>> nice(2).as_distribution().sample((3, 4)).shape
+        torch.Size([3, 4, 2])
+        """
+        return FlowDistribution(self, context)
+
     @torch.no_grad()
     def initialise(self, x, context=None):
         """Let the layers set themselves from a batch of data x (B, *event_shape); returns the flow."""
         self.bijection.initialise(self._enter(x, context, self.event_shape, "x", is_data=True), context)
         return self
+
+    def check(self, x, context=None):
+        """Raise ShapeError, ValueError or TypeError where x cannot be this flow's data, as ``log_prob`` would."""
+        self._enter(x, context, self.event_shape, "x", is_data=True)
+
+    @contextmanager
+    def trusted(self):
+        """Let data in unseen for a while: a training looks once at all of them, and need not wait at every step."""
+        before, self._trusts = self._trusts, True
+        try:
+            yield self
+        finally:
+            self._trusts = before
 
     @property
     def dtype(self):
@@ -69,16 +101,21 @@ class Flow(nn.Module):
         tensors = (t for group in (self.parameters(), self.buffers()) for t in group if t.is_floating_point())
         return next(tensors, torch.empty(0)).dtype
 
+    @property
+    def levels(self):
+        """The number of grey levels of a flow on integers (it holds a ``Dequantize``), None for one on real numbers."""
+        return next((part.levels for part in self.bijection.modules() if isinstance(part, Dequantize)), None)
+
     def _draw(self, n, context, generator):
         if isinstance(n, bool) or not isinstance(n, Integral) or n < 1:
             raise ValueError(f"the number of samples must be an integer of at least 1, got {n!r}")
-        if context is not None and len(context) != n:
-            raise ShapeError(f"{n} samples need a context of {n} rows, got shape {tuple(context.shape)}")
+        if context is not None:
+            self._check_context(context, n)
         return self.base.sample(n, generator=generator)
 
     def _enter(self, x, context, event_shape, name, is_data=False):
         """Check what comes in at the door; integers leave in the flow's dtype."""
-        if torch.compiler.is_compiling():
+        if torch.compiler.is_compiling() or self._trusts:
             return x if x.is_floating_point() else x.to(self.dtype)
         if not isinstance(x, torch.Tensor):
             raise TypeError(f"{name} must be a torch.Tensor, got {type(x).__name__}: use torch.as_tensor")
@@ -87,20 +124,98 @@ class Flow(nn.Module):
             raise ShapeError(f"expected {name} of shape ({expected}), got {tuple(x.shape)}")
         if len(x) == 0:
             raise ShapeError(f"expected at least one sample, got an empty batch of shape {tuple(x.shape)}")
-        if context is not None and len(context) != len(x):
-            raise ShapeError(f"{len(x)} samples need a context of {len(x)} rows, got shape {tuple(context.shape)}")
+        if context is not None:
+            self._check_context(context, len(x))
         if x.is_complex():
             raise ValueError(f"expected real {name}, got {x.dtype}")
         dtype = self.dtype
         if x.is_floating_point() and x.dtype != dtype:
             raise ValueError(f"the flow is {dtype}, {name} is {x.dtype}: call flow.to({x.dtype}) or {name}.to({dtype})")
-        if not (x.is_cuda and torch.cuda.is_current_stream_capturing()):
-            if x.is_floating_point() and not bool(torch.isfinite(x.detach()).all()):
-                raise ValueError(f"{name} holds NaN or infinite values: row {int(_first_bad(x))} is the first")
-            if is_data:
-                self.bijection.check_input(x)
+        _check_finite(x, name)
+        if is_data and not _is_capturing(x):
+            self.bijection.check_input(x)
         return x if x.is_floating_point() else x.to(dtype)
 
+    def _check_context(self, context, n):
+        """Rows, dtype and values; its width is known to the nets, which name it themselves."""
+        if torch.compiler.is_compiling() or self._trusts:
+            return
+        if not isinstance(context, torch.Tensor):
+            raise TypeError(f"context must be a torch.Tensor, got {type(context).__name__}: use torch.as_tensor")
+        if context.ndim < 2 or len(context) != n:
+            raise ShapeError(f"{n} samples need a context of {n} rows, got shape {tuple(context.shape)}")
+        if context.dtype != self.dtype:
+            raise ValueError(f"the flow is {self.dtype}, context is {context.dtype}: call context.to({self.dtype})")
+        _check_finite(context, "context")
 
-def _first_bad(x):
-    return (~torch.isfinite(x.detach())).flatten(1).any(1).int().argmax()
+
+class FlowDistribution(Distribution):
+    """A flow behind the interface of torch.distributions: made by ``flow.as_distribution(context)``.
+
+    Without a context the batch shape is (); a context (..., W) makes it the shape of its rows. ``expand`` repeats the
+    flow, so that it can stand inside Independent, TransformedDistribution or MixtureSameFamily. ``rsample`` lets
+    gradients through to the parameters and the context; flows on integers have ``sample`` only. The flow is used as it
+    is: put it into eval mode first. There is no closed form for mean, variance, entropy or KL.
+    """
+
+    arg_constraints = {}  # noqa: RUF012
+
+    def __init__(self, flow, context=None, batch_shape=None, validate_args=None):
+        self.flow, self.context = flow, context
+        rows = torch.Size() if context is None else context.shape[:-1]
+        batch_shape = rows if batch_shape is None else torch.Size(batch_shape)
+        super().__init__(batch_shape, torch.Size(flow.event_shape), validate_args=validate_args)
+
+    @property
+    def has_rsample(self):
+        return self.flow.levels is None
+
+    @constraints.dependent_property(is_discrete=None, event_dim=None)
+    def support(self):
+        levels = self.flow.levels
+        entries = constraints.real if levels is None else constraints.integer_interval(0, levels - 1)
+        return constraints.independent(entries, len(self.event_shape))
+
+    def expand(self, batch_shape, _instance=None):
+        if torch.broadcast_shapes(self.batch_shape, batch_shape) != torch.Size(batch_shape):
+            raise ShapeError(f"a batch of shape {tuple(self.batch_shape)} does not expand to {tuple(batch_shape)}")
+        context = None if self.context is None else self.context.expand(*batch_shape, self.context.shape[-1])
+        return FlowDistribution(self.flow, context, batch_shape, validate_args=False)
+
+    def rsample(self, sample_shape=()):
+        if not self.has_rsample:
+            raise ValueError("a flow on integers has no differentiable samples: use sample")
+        return self._drawn(sample_shape)
+
+    @torch.no_grad()
+    def sample(self, sample_shape=()):
+        return self._drawn(sample_shape)
+
+    def _drawn(self, sample_shape):
+        shape = self._extended_shape(torch.Size(sample_shape))
+        rows = shape[: len(shape) - len(self.event_shape)]
+        n = math.prod(rows)
+        if n == 0:
+            return torch.empty(shape, dtype=self.flow.dtype)
+        context = self._rows_of_context(rows)
+        return self.flow.bijection.inverse(self.flow._draw(n, context, None), context)[0].reshape(shape)
+
+    def log_prob(self, value):
+        if self._validate_args:
+            self._validate_sample(value)
+        rows = torch.broadcast_shapes(value.shape[: value.ndim - len(self.event_shape)], self.batch_shape)
+        flat = value.expand(*rows, *self.event_shape).reshape(-1, *self.event_shape)
+        return self.flow.log_prob(flat, self._rows_of_context(rows)).reshape(rows)
+
+    def _rows_of_context(self, rows):
+        return None if self.context is None else self.context.expand(*rows, -1).reshape(-1, self.context.shape[-1])
+
+
+def _check_finite(x, name):
+    if x.is_floating_point() and not _is_capturing(x) and not bool(torch.isfinite(x.detach()).all()):
+        first = (~torch.isfinite(x.detach())).flatten(1).any(1).int().argmax()
+        raise ValueError(f"{name} holds NaN or infinite values: row {int(first)} is the first")
+
+
+def _is_capturing(x):
+    return x.is_cuda and torch.cuda.is_current_stream_capturing()
