@@ -52,10 +52,11 @@ def inpaint(flow, x, known, steps=100, starts=4, lr=0.05, context=None, bounds=(
     """Return x (B, *event_shape) with its unknown entries set to the likeliest that ``starts`` climbs have found.
 
     ``known`` is bool, True where x is given; it broadcasts to x, and those entries come back bit for bit. What x holds
-    elsewhere plays no part. Each climb begins at a sample of the flow, and Adam follows the gradient of log p(x) with
-    its step falling from ``lr`` to 0 along half a cosine: Adam's step has a length of its own in every pixel, where the
-    paper's one length for all is too long for steep pixels and too short for flat ones. For each image the likeliest
-    point of all climbs is kept. Entries stay within ``bounds``; None leaves them free, for data that are no pixels.
+    elsewhere plays no part. The climbs begin at samples of the flow, the likeliest ``starts`` of ten times as many once
+    x's known entries are in place. Adam follows the gradient of log p(x), its step falling from ``lr`` to 0 along half
+    a cosine: it has a length of its own in every pixel, where the paper's one length for all is too long for steep
+    pixels and too short for flat ones. For each image the likeliest point of all climbs is kept. Entries stay within
+    ``bounds``; None leaves them free, for data that are no pixels.
 
     A flow that starts with ``Dequantize`` takes and returns integers; the climb is in its continuous coordinates.
     Neither the flow nor its gradients change. ``context`` (B, ...) goes along. ``generator`` makes it repeatable.
@@ -70,13 +71,10 @@ def inpaint(flow, x, known, steps=100, starts=4, lr=0.05, context=None, bounds=(
         raise ValueError(f"starts must be at least 1 and lr positive, got {starts} and {lr}")
     work = _Inpainting(flow, x, known, steps, context, bounds)
     with evaluating(flow):
-        drawn = work.rest.sample(starts * len(x), work.repeated_context(starts), generator=generator)
-        y, best, best_log_prob = work.merge(drawn, starts), None, None
-        mean, square = torch.zeros_like(y), torch.zeros_like(y)
+        best, best_log_prob = work.likeliest_samples(starts, generator)
+        y, mean, square = best, torch.zeros_like(best), torch.zeros_like(best)
         for i in range(steps + 1):
             log_prob, slope = work.slope(y, starts)
-            if best is None:
-                best, best_log_prob = y, log_prob
             higher = log_prob > best_log_prob
             best = torch.where(higher.reshape(-1, *[1] * (y.ndim - 1)), y, best)
             best_log_prob = torch.where(higher, log_prob, best_log_prob)
@@ -141,6 +139,20 @@ class _Inpainting:
 
     def repeated_context(self, times):
         return repeated(self.context, times)
+
+    @torch.no_grad()
+    def likeliest_samples(self, starts, generator, rounds=10):
+        """For each image the ``starts`` likeliest of ``rounds`` times as many samples, known entries in place."""
+        context, shape = self.repeated_context(starts), self.x.shape
+        drawn = [
+            self.merge(self.rest.sample(starts * len(self.x), context, generator=generator), starts)
+            for _ in range(rounds)
+        ]
+        log_prob = torch.cat([self.rest.log_prob(y, context).reshape(starts, -1) for y in drawn])
+        log_prob, which = log_prob.topk(starts, dim=0)
+        images = torch.cat([y.reshape(starts, *shape) for y in drawn])
+        chosen = images[which, torch.arange(shape[0], device=which.device)]
+        return chosen.flatten(0, 1), log_prob.flatten()
 
     def slope(self, y, times):
         with torch.enable_grad():
