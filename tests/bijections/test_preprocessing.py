@@ -1,4 +1,4 @@
-"""Dequantisation: integers come back, the noise is uniform, the log-det counts levels."""
+"""Dequantisation: integers come back, noise is uniform, the log-det counts levels. Logit: stable at both ends."""
 
 import math
 
@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nvpkit.bijections import Dequantize
+from nvpkit.bijections import Chain, Dequantize, Logit
 
 
 @given(levels=st.integers(2, 1024), seed=st.integers(0, 2**32 - 1))
@@ -71,3 +71,49 @@ def test_what_is_no_integer_image_is_refused(x, message):
 def test_levels_must_be_a_number_of_levels(levels):
     with pytest.raises(ValueError, match="levels must be"):
         Dequantize(levels)
+
+
+@pytest.mark.parametrize("alpha", [0.05, 1e-6])
+def test_logit_is_the_logit_and_its_log_det_the_sum_of_log_slopes(alpha):
+    x = torch.linspace(0, 1, 101, dtype=torch.float64).reshape(1, 1, 101)
+    z, log_det = Logit(alpha)(x)
+    p = alpha + (1 - 2 * alpha) * x
+    torch.testing.assert_close(z, (p / (1 - p)).log())
+    torch.testing.assert_close(log_det, ((1 - 2 * alpha) / (p * (1 - p))).log().sum((1, 2)))
+
+
+@pytest.mark.parametrize("alpha", [0.05, 1e-6])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_logit_is_odd_around_one_half_up_to_rounding_at_both_ends(alpha, dtype):
+    near = torch.tensor([[0.0, 1e-6, 1e-3, 0.25]], dtype=dtype)
+    left, right = (Logit(alpha)(x)[0] for x in (near, 1 - near))
+    torch.testing.assert_close(left[:, :1], -right[:, :1])
+    torch.testing.assert_close(left, -right, rtol=0, atol=0.2 if dtype == torch.float32 and alpha < 1e-3 else 1e-5)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_logit_inverse_is_stable_for_any_latent(dtype):
+    z = torch.tensor([[-1e4, -100.0, -20.0, 0.0, 20.0, 100.0, 1e4]], dtype=dtype)
+    x, log_det = Logit().inverse(z)
+    assert bool(((x > -0.06) & (x < 1.06)).all())
+    expected = -7 * math.log(0.9) - 2 * (1e4 + 100 + 20) - 2 * math.log(2) - 4 * math.log1p(math.exp(-20))
+    torch.testing.assert_close(log_det, torch.tensor([expected], dtype=dtype), rtol=1e-6, atol=0)
+
+
+def test_dequantize_then_logit_is_a_flow_on_integers():
+    chain, x = Chain([Dequantize(4), Logit()]), torch.tensor([[0, 1, 2, 3]])
+    assert torch.equal(chain.inverse(chain(x)[0])[0], x.float())
+    assert chain.inverse(torch.tensor([[-50.0, 50.0]]))[0].tolist() == [[0.0, 3.0]]
+
+
+@pytest.mark.parametrize("x", [torch.tensor([[0.0, 200.0]]), torch.tensor([[-0.1, 0.5]])])
+def test_logit_refuses_what_is_no_unit_interval(x):
+    with pytest.raises(ValueError, match=r"values in \[0, 1\], got values from"):
+        Logit().check_input(x)
+    Logit().check_input(Logit().inverse(torch.randn(10, 10))[0])
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.5, -0.1, True])
+def test_alpha_must_leave_an_interval(alpha):
+    with pytest.raises(ValueError, match="alpha must lie"):
+        Logit(alpha)
