@@ -2,18 +2,22 @@
 
 from nvpkit.data.downloads import download
 from nvpkit.data.images import available, cache_folder, images, levels, search_folders
+from nvpkit.data.mixtures import Mixtures, label_layout, random_mixtures
 from nvpkit.data.toy import checkerboard, eight_gaussians, moons, parabola, rings, spirals, toy
 
 __all__ = [
+    "Mixtures",
     "available",
     "cache_folder",
     "checkerboard",
     "download",
     "eight_gaussians",
     "images",
+    "label_layout",
     "levels",
     "moons",
     "parabola",
+    "random_mixtures",
     "rings",
     "search_folders",
     "spirals",

@@ -5,6 +5,7 @@ import math
 
 import torch
 
+from nvpkit.distributions.base import check_count
 from nvpkit.errors import ShapeError
 
 
@@ -21,13 +22,19 @@ class Toy:
 
     def sample(self, n, generator=None):
         """Return n points (n, 2) in the default dtype, drawn with ``generator`` where one is given."""
-        raise TypeError(f"{type(self).__name__} must define sample(n, generator=None)")
+        check_count(n, "samples")
+        return self._sample(n, generator)
 
     def log_prob(self, x):
-        """Return the log-density of x (n, 2), shape (n,), in x's dtype; raises ShapeError for another shape."""
+        """Return the log-density of x (n, 2), shape (n,), in x's dtype.
+
+        Raises ShapeError for another shape and ValueError for points that are not finite.
+        """
         if x.ndim != 2 or x.shape[1] != 2:
             raise ShapeError(f"{self.name} expects points of shape (n, 2), got {tuple(x.shape)}")
-        return self._log_prob(x)
+        if not bool(torch.isfinite(x).all()):
+            raise ValueError(f"{self.name} expects finite points, got NaN or infinite values")
+        return self._log_prob(x if x.is_floating_point() else x.to(torch.get_default_dtype()))
 
     def entropy(self):
         """Return the entropy in nats: in closed form, or by a fine grid where there is none."""
@@ -36,6 +43,13 @@ class Toy:
     def __repr__(self):
         settings = ", ".join(f"{key}={value}" for key, value in vars(self).items() if not key.startswith("_"))
         return f"{self.name}({settings})"
+
+
+def positive(name, value):
+    """Return value; raise ValueError unless it is a finite number above 0."""
+    if not 0 < value < math.inf:
+        raise ValueError(f"{name} must be a finite number above 0, got {value!r}")
+    return value
 
 
 def _grid_entropy(toy):

@@ -5,7 +5,7 @@ import math
 import torch
 
 from nvpkit.data.curves import arc_log_prob, legendre_nodes
-from nvpkit.data.density import Toy
+from nvpkit.data.density import Toy, positive
 from nvpkit.distributions import GaussianMixture
 
 
@@ -13,9 +13,9 @@ class Parabola(Toy):
     name, limits = "parabola", (-5.0, 11.0)
 
     def __init__(self, sigma=0.3):
-        self.sigma = sigma
+        self.sigma = positive("sigma", sigma)
 
-    def sample(self, n, generator=None):
+    def _sample(self, n, generator):
         x, noise = torch.randn(2, n, generator=generator)
         return torch.stack([x, x**2 + self.sigma * noise], 1)
 
@@ -30,7 +30,7 @@ class Parabola(Toy):
 class Curve(Toy):
     """Points spread along curves, with Gaussian noise of standard deviation sigma in both directions."""
 
-    def sample(self, n, generator=None):
+    def _sample(self, n, generator):
         u, which = torch.rand(2, n, generator=generator)
         points = self.curves(u)
         points = points[(which * len(points)).long().clamp_max(len(points) - 1), torch.arange(n)]
@@ -49,7 +49,7 @@ class Moons(Curve):
     name, limits = "moons", (-2.0, 3.0)
 
     def __init__(self, sigma=0.1):
-        self.sigma = sigma
+        self.sigma = positive("sigma", sigma)
         self._length = math.pi
 
     @property
@@ -70,7 +70,7 @@ class Spirals(Curve):
     name, limits = "spirals", (-4.0, 4.0)
 
     def __init__(self, sigma=0.1):
-        self.sigma = sigma
+        self.sigma = positive("sigma", sigma)
         self._length = 15.0
 
     n_nodes = Moons.n_nodes
@@ -88,11 +88,13 @@ class Rings(Toy):
     name = "rings"
 
     def __init__(self, radii=(0.5, 1.0, 1.5, 2.0), sigma=0.05):
-        self.radii, self.sigma = tuple(radii), sigma
+        self.radii, self.sigma = tuple(positive("each radius", radius) for radius in radii), positive("sigma", sigma)
+        if not self.radii:
+            raise ValueError("rings need at least one radius, got none")
         high = max(self.radii) + 8 * sigma
         self.limits = (-high, high)
 
-    def sample(self, n, generator=None):
+    def _sample(self, n, generator):
         which = torch.randint(len(self.radii), (n,), generator=generator)
         radius = torch.tensor(self.radii)[which] + self.sigma * torch.randn(n, generator=generator)
         angle = 2 * math.pi * torch.rand(n, generator=generator)
@@ -122,10 +124,11 @@ class Checkerboard(Toy):
 
     name, limits = "checkerboard", (-2.0, 2.0)
 
-    def sample(self, n, generator=None):
+    def _sample(self, n, generator):
         row, column = torch.randint(4, (n,), generator=generator), torch.randint(2, (n,), generator=generator)
         corner = torch.stack([2 * column + row % 2, row], 1) - 2
-        return corner + torch.rand(n, 2, generator=generator)
+        # Rounding must not carry a point across the far edge of its square.
+        return corner + torch.rand(n, 2, generator=generator).clamp_max(1 - 1e-6)
 
     def _log_prob(self, x):
         cell = x.floor()
@@ -143,7 +146,7 @@ class EightGaussians(Toy):
     name = "eight_gaussians"
 
     def __init__(self, radius=2.0, sigma=0.2):
-        self.radius, self.sigma = radius, sigma
+        self.radius, self.sigma = positive("radius", radius), positive("sigma", sigma)
         high = radius + 8 * sigma
         self.limits = (-high, high)
 
@@ -154,7 +157,7 @@ class EightGaussians(Toy):
         covariances = self.sigma**2 * torch.eye(2, dtype=torch.float64).expand(8, 2, 2)
         return GaussianMixture(torch.full((8,), 0.125, dtype=torch.float64), means, covariances)
 
-    def sample(self, n, generator=None):
+    def _sample(self, n, generator):
         return self._mixture.to(torch.get_default_dtype()).sample(n, generator)
 
     def _log_prob(self, x):
