@@ -1,4 +1,4 @@
-"""Trained flows on disk: a folder with the weights (model.pt) and, beside them, how to build the flow (model.json)."""
+"""Trained flows on disk: a folder with the weights and, beside them in model.json, how to build the flow."""
 
 import hashlib
 import json
@@ -11,33 +11,55 @@ from nvpkit.files import write_atomically
 
 FORMAT = "nvpkit flow 1"
 REMEDY = "train again with `nvpkit train`, or name another folder"
+WEIGHTS = {"pt": "model.pt", "safetensors": "model.safetensors"}
 
 
-def save_flow(folder, flow, model, settings, **notes):
-    """Write the weights of ``flow`` and the builder call ``models.<model>(**settings)`` that makes its like.
+def save_flow(folder, flow, weights="pt", **notes):
+    """Write the weights of ``flow`` and its ``config``, the builder call that makes its like; returns the folder.
 
-    ``notes`` (data set, figures, ...) go into the JSON file too. Each file appears whole or not at all.
+    ``weights`` is "pt" (a state dict, read back without running code) or "safetensors", which needs that package.
+    ``notes`` (data set, figures, ...) go into model.json too. Each file appears whole or not at all. Raises ValueError
+    for a flow without config: builders set it, a flow of your own needs
+    ``flow.config = {"model": name of a builder, "settings": {...}}`` of a builder that gives the same layers.
 
     >>> import tempfile
     >>> from nvpkit.models import nice
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     save_flow(folder, nice(2), "nice", {"dim": 2}, data="moons")
+    ...     _ = save_flow(folder, nice(2), data="moons")
     ...     flow, description = load_flow(folder)
-    >>> description["data"]
-    'moons'
+    >>> description["model"], description["data"]
+    ('nice', 'moons')
     """
+    config = getattr(flow, "config", None)
+    if not isinstance(config, dict) or set(config) != {"model", "settings"}:
+        raise ValueError(
+            "a flow is saved with flow.config, the builder call that makes its like, "
+            f'{{"model": "real_nvp", "settings": {{"dim": 2}}}} for instance; this one has {config!r}'
+        )
+    if weights not in WEIGHTS:
+        raise ValueError(f"weights must be one of {', '.join(WEIGHTS)}, got {weights!r}")
+    taken = sorted({"format", "model", "settings", "weights", "sha256"} & set(notes))
+    if taken:
+        raise ValueError(f"a note cannot be called {' or '.join(taken)}: save_flow writes that itself")
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    weights = folder / "model.pt"
-    write_atomically(weights, lambda path: torch.save(flow.state_dict(), path))
+    path = folder / WEIGHTS[weights]
+    state = {key: tensor.detach().cpu().clone().contiguous() for key, tensor in flow.state_dict().items()}
+    description = {"format": FORMAT, **config, "weights": path.name, **notes}
+    try:
+        json.dumps(description)
+    except TypeError as error:
+        raise ValueError(f"model.json holds plain values alone, not this: {error}") from error
+    write_atomically(path, (lambda to: torch.save(state, to)) if weights == "pt" else _safetensors_writer(state))
     # The checksum notices a changed bit, and weights that another training left beside this description.
-    description = {"format": FORMAT, "model": model, "settings": settings, "sha256": _sha256(weights), **notes}
-    text = json.dumps(description, indent=2) + "\n"
-    write_atomically(folder / "model.json", lambda path: path.write_text(text, encoding="utf-8"))
+    text = json.dumps({**description, "sha256": _sha256(path)}, indent=2) + "\n"
+    write_atomically(folder / "model.json", lambda to: to.write_text(text, encoding="utf-8"))
+    for other in set(WEIGHTS.values()) - {path.name}:
+        (folder / other).unlink(missing_ok=True)
+    return folder
 
 
 def load_flow(folder):
-    """Return (flow in eval mode on the CPU, description) of a folder that ``save_flow`` wrote, or of its model.pt.
+    """Return (flow in eval mode on the CPU, description) of a folder that ``save_flow`` wrote, or of a file in it.
 
     Raises CheckpointError, one sentence that names the file and the remedy, when a file is missing, empty, damaged or
     not ours. Nothing in the files is executed.
@@ -49,7 +71,7 @@ def load_flow(folder):
     from nvpkit import models
 
     folder = Path(folder)
-    if folder.name in ("model.pt", "model.json"):
+    if folder.name in ("model.json", *WEIGHTS.values()):
         folder = folder.parent
     description = _read_description(folder / "model.json")
     builder = getattr(models, description["model"]) if description["model"] in models.__all__ else None
@@ -59,14 +81,18 @@ def load_flow(folder):
             f"({', '.join(models.__all__)}): install a newer nvpkit"
         )
     try:
-        flow = builder(**description["settings"])
-    except (TypeError, ValueError) as error:
+        with torch.random.fork_rng(devices=[]):
+            flow = builder(**description["settings"])
+    except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
         raise CheckpointError(f"{folder / 'model.json'} has settings that do not build ({error}): {REMEDY}") from error
-    weights = folder / "model.pt"
+    weights = folder / description["weights"]
     _check_file(weights)
     if _sha256(weights) != description["sha256"]:
         raise CheckpointError(f"{weights} is damaged or not the file that model.json was written for: {REMEDY}")
     state = read_state(weights)
+    dtypes = {tensor.dtype for tensor in state.values() if tensor.is_floating_point()}
+    if len(dtypes) == 1:
+        flow = flow.to(dtypes.pop())
     try:
         flow.load_state_dict(state)
     except (RuntimeError, TypeError, AttributeError) as error:
@@ -77,7 +103,7 @@ def load_flow(folder):
 
 
 def read_state(path):
-    """Return the dictionary of tensors and plain values saved at ``path``; it is loaded with weights_only=True.
+    """Return the dictionary saved at ``path``: safetensors, or what torch reads with weights_only=True.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -88,13 +114,34 @@ def read_state(path):
     path = Path(path)
     _check_file(path)
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        if path.suffix == ".safetensors":
+            state = _safetensors(f"{path} is read").load_file(path)
+        else:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except CheckpointError:
+        raise
     # What torch.load raises on a damaged file depends on where the damage is: a zip, pickle, key or index error.
     except Exception as error:
         raise CheckpointError(f"{path} is damaged or no checkpoint of nvpkit: {REMEDY}") from error
     if not isinstance(state, dict):
         raise CheckpointError(f"{path} holds a {type(state).__name__}, not the weights of a flow: {REMEDY}")
     return state
+
+
+def _safetensors(what):
+    try:
+        import safetensors.torch
+    except ImportError as error:
+        raise CheckpointError(
+            f"{what} with the package safetensors, which is not installed: pip install safetensors, "
+            'or save with weights="pt"'
+        ) from error
+    return safetensors.torch
+
+
+def _safetensors_writer(state):
+    package = _safetensors("model.safetensors is written")
+    return lambda to: package.save_file(state, to)
 
 
 def _check_file(path):
@@ -116,8 +163,11 @@ def _read_description(path):
         raise CheckpointError(f"{path} is no valid JSON: {REMEDY}") from error
     if not isinstance(description, dict) or description.get("format") != FORMAT:
         raise CheckpointError(f"{path} does not say \"format\": \"{FORMAT}\", so nvpkit did not write it: {REMEDY}")
-    needed = {"model": str, "settings": dict, "sha256": str}
+    description.setdefault("weights", WEIGHTS["pt"])
+    needed = {"model": str, "settings": dict, "weights": str, "sha256": str}
     lacking = [key for key, kind in needed.items() if not isinstance(description.get(key), kind)]
     if lacking:
         raise CheckpointError(f"{path} lacks {' and '.join(lacking)}: {REMEDY}")
+    if description["weights"] not in WEIGHTS.values():
+        raise CheckpointError(f"{path} names weights {description['weights']!r}, not one of ours: {REMEDY}")
     return description

@@ -69,7 +69,7 @@ def train(model, data, folder, *, seed=0, quick=False, device="auto", resume=Fal
         "best_step": history.best_step,
         **_figures(flow, data, seed),
     }
-    save_flow(folder, flow, model, settings, data=data, shape=list(shape), figures=figures)
+    save_flow(folder, flow, data=data, shape=list(shape), figures=figures)
     return figures
 
 

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import sys
 
 import pytest
 import torch
@@ -10,15 +11,26 @@ from nvpkit import CheckpointError, models
 from nvpkit.checkpoints import load_flow, read_state, save_flow
 
 SETTINGS = {"dim": 4, "hidden": [8, 8], "levels": 17}
+BUILDS = {
+    "nice": SETTINGS,
+    "real_nvp": {"dim": 3, "hidden": 8, "n_layers": 2, "context_dim": 2, "norm": "batchnorm"},
+    "image_real_nvp": {"shape": [1, 4, 4], "levels": 17, "hidden": 4, "n_blocks": 1},
+}
+
+
+def randomised(model, settings):
+    """A flow whose every float parameter and persistent buffer is random."""
+    flow = getattr(models, model)(**settings)
+    for value in flow.state_dict().values():
+        if value.is_floating_point():
+            value.copy_(torch.rand(value.shape))
+    return flow
 
 
 @pytest.fixture
 def saved(tmp_path):
-    flow = models.nice(**SETTINGS)
-    with torch.no_grad():
-        for parameter in flow.parameters():
-            parameter.copy_(torch.randn(parameter.shape))
-    save_flow(tmp_path / "run", flow, "nice", SETTINGS, data="digits")
+    flow = randomised("nice", SETTINGS)
+    save_flow(tmp_path / "run", flow, data="digits")
     return flow, tmp_path / "run"
 
 
@@ -27,8 +39,67 @@ def test_a_flow_comes_back_with_its_description(saved, named):
     flow, folder = saved
     back, description = load_flow(folder / named)
     assert all(torch.equal(value, back.state_dict()[key]) for key, value in flow.state_dict().items())
-    assert (description["model"], description["settings"], description["data"]) == ("nice", SETTINGS, "digits")
+    assert (description["model"], description["data"]) == ("nice", "digits")
+    assert SETTINGS.items() <= description["settings"].items()
     assert not back.training
+    assert sorted(path.name for path in folder.iterdir()) == ["model.json", "model.pt"]
+
+
+@pytest.mark.parametrize("weights", ["pt", "safetensors"])
+@pytest.mark.parametrize("model", list(BUILDS))
+def test_every_model_comes_back_in_either_format(tmp_path, model, weights):
+    flow = randomised(model, BUILDS[model]).double()
+    before = torch.get_rng_state()
+    back, _ = load_flow(save_flow(tmp_path, flow, weights))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert back.dtype == torch.float64
+    assert all(torch.equal(value, back.state_dict()[key]) for key, value in flow.state_dict().items())
+    assert back.config == flow.config
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model.json", f"model.{weights}"]
+    save_flow(tmp_path, back, "pt")  # the other format's file goes
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model.json", "model.pt"]
+
+
+def test_safetensors_that_are_missing_or_damaged_are_named(tmp_path, monkeypatch):
+    flow = randomised("nice", SETTINGS)
+    path = save_flow(tmp_path, flow, "safetensors") / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-3])
+    with pytest.raises(CheckpointError, match=r"model\.safetensors is damaged or no checkpoint"):
+        read_state(path)
+    monkeypatch.setitem(sys.modules, "safetensors", None)
+    monkeypatch.setitem(sys.modules, "safetensors.torch", None)
+    for call in (lambda: save_flow(tmp_path, flow, "safetensors"), lambda: read_state(path)):
+        with pytest.raises(CheckpointError, match="pip install safetensors"):
+            call()
+
+
+def test_what_cannot_be_saved_is_refused(tmp_path):
+    flow = models.nice(2)
+    for weights, notes, message in (
+        ("onnx", {}, "weights must be one of pt, safetensors"),
+        ("pt", {"model": "x"}, "cannot be called model"),
+        ("pt", {"figures": torch.zeros(1)}, "plain values"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            save_flow(tmp_path, flow, weights, **notes)
+    flow.config = None
+    with pytest.raises(ValueError, match=r"flow\.config, the builder call"):
+        save_flow(tmp_path, flow)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_save_that_is_killed_leaves_the_old_flow(saved, monkeypatch):
+    flow, folder = saved
+
+    def half(state, to):
+        to.write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(torch, "save", half)
+    with pytest.raises(KeyboardInterrupt):
+        save_flow(folder, randomised("nice", SETTINGS))
+    back, _ = load_flow(folder)
+    assert all(torch.equal(value, back.state_dict()[key]) for key, value in flow.state_dict().items())
     assert sorted(path.name for path in folder.iterdir()) == ["model.json", "model.pt"]
 
 
@@ -109,6 +180,8 @@ def _pickle(path):
         ({"settings": {"width": 1}}, "do not build"),
         ({"settings": {"dim": 6}}, "do not belong"),
         ({"sha256": 5}, "lacks"),
+        ({"weights": "../model.pt"}, "not one of ours"),
+        ({"model": "real_nvp", "settings": {"dim": 4}}, "do not belong"),
     ],
 )
 def test_a_foreign_description_is_named(saved, change, message):
