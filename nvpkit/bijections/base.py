@@ -67,9 +67,9 @@ class Chain(Bijection):
     @torch.no_grad()
     def initialise(self, x, context=None):
         """Initialise the layers in order, each with what the layers before it make of x."""
-        for layer in self.layers:
+        for layer, is_last in zip(self.layers, [False] * (len(self.layers) - 1) + [True]):
             layer.initialise(x, context)
-            x = apply_in_parts(layer, x, context)
+            x = x if is_last else apply_in_parts(layer, x, context)
 
     def check_input(self, x):
         self.layers[0].check_input(x)

@@ -1,7 +1,5 @@
 """Layers that keep the data at zero mean and unit variance between couplings."""
 
-import math
-
 import torch
 from torch import nn
 
@@ -76,9 +74,10 @@ class ActNorm(Bijection):
         return _beside(self.log_scale, x), _beside(self.shift, x)
 
     def _log_det(self, x):
-        # Each feature's scale acts on x[0].numel() / number of features entries.
-        repeats = math.prod(x.shape[1:]) // self.shift.numel()
-        return (self.log_scale.sum() * repeats).expand(len(x))
+        total = self.log_scale.sum()
+        if x.ndim == 4 and self.shift.ndim == 1:
+            total = total * (x.shape[2] * x.shape[3])
+        return total.expand(len(x))
 
     def _load_from_state_dict(self, *args, **kwargs):
         super()._load_from_state_dict(*args, **kwargs)

@@ -53,11 +53,11 @@ def test_one_scale_flattens():
     assert torch.equal(MultiScale([actnorm(0.0, 0.0, 0.0)], (3, 2, 2))(x)[0], x.flatten(1))
 
 
-def test_initialise_reaches_every_scale():
-    x = torch.randn(1200, 1, 4, 4) * 5 + 3
+def test_initialise_reaches_every_scale_with_the_first_images():
+    x = torch.randn(500, 1, 4, 4) * 5 + 3
     layer = MultiScale([Chain([Squeeze(), ActNorm(4)]), Chain([ActNorm(2), Squeeze(), ActNorm(8)])], (1, 4, 4)).eval()
-    layer.initialise(2 * x + 1)
-    z, _ = layer(2 * x + 1)
+    layer.initialise(torch.cat([x, torch.zeros_like(x)]))
+    z, _ = layer(x)
     assert all(bool(part.initialised) for part in layer.modules() if isinstance(part, ActNorm))
     torch.testing.assert_close(z[:, 8:].mean(0), torch.zeros(8), rtol=0, atol=1e-4)
     torch.testing.assert_close(z.std(), torch.tensor(1.0), rtol=0, atol=1e-3)
