@@ -67,7 +67,10 @@ class MLP(nn.Module):
             raise ShapeError(
                 f"this MLP expects a context of shape ({len(x)}, {self.context_dim}), got {tuple(context.shape)}"
             )
-        return self.layers(x if context is None else torch.cat([x, context], dim=1))
+        x = x if context is None else torch.cat([x, context], dim=1)
+        for layer in self.layers:  # one call less for each net than self.layers(x): small nets live on that
+            x = layer(x)
+        return x
 
 
 class ConvResNet(nn.Module):

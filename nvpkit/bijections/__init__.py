@@ -1,8 +1,11 @@
 """Layers: invertible maps with a known log-determinant. forward goes from data to latent."""
 
 from nvpkit.bijections.base import Bijection, Chain
-from nvpkit.bijections.coupling import AdditiveCoupling, AffineCoupling, MaskedAdditiveCoupling
+from nvpkit.bijections.coupling import AdditiveCoupling, AffineCoupling
+from nvpkit.bijections.coupling_chain import CouplingChain
 from nvpkit.bijections.dequantization import VariationalNoise
+from nvpkit.bijections.equalization import Equalize
+from nvpkit.bijections.masked_coupling import MaskedAdditiveCoupling
 from nvpkit.bijections.masks import alternating_mask, channel_mask, checkerboard_mask, half_mask, nested_masks
 from nvpkit.bijections.multiscale import MultiScale, Split
 from nvpkit.bijections.normalization import ActNorm, BatchNorm
@@ -19,7 +22,9 @@ __all__ = [
     "BatchNorm",
     "Bijection",
     "Chain",
+    "CouplingChain",
     "Dequantize",
+    "Equalize",
     "Flip",
     "Logit",
     "MaskedAdditiveCoupling",

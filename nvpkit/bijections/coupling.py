@@ -24,52 +24,66 @@ class Coupling(Bijection):
     def __init__(self, mask, net):
         super().__init__()
         self.register_buffer("mask", check_mask(mask))
-        # Places of the kept and of the other entries; made from the mask, so they are not saved.
-        self.register_buffer("kept", None, persistent=False)
-        self.register_buffer("others", None, persistent=False)
+        # Both are made from the mask, so they are not saved.
+        self.register_buffer("order", None, persistent=False)
+        self.register_buffer("back", None, persistent=False)
         self.net = net
         self._arrange()
 
     def _arrange(self):
-        """Find the cheapest way apart: two blocks are slices, which cost nothing; other masks need places."""
+        """Make of any mask (D,) two blocks: the entries like the first one, then the others.
+
+        Two blocks are slices of one tensor, which cost nothing. Where the mask is not made of blocks, ``order`` brings
+        the entries there and ``back`` brings them home. Couplings of one ``cut`` share their blocks.
+        """
         if self.mask.ndim == 3:
+            self.cut = None
             return
-        kept = self.mask == 1
-        self._n_others = int((~kept).sum())
-        first = len(kept) - self._n_others if bool(kept[0]) else self._n_others
-        self._blocks = (first, len(kept) - first) if bool((kept[:first] == kept[0]).all()) else None
-        self._kept_first = bool(kept[0])
-        self.kept, self.others = kept.nonzero().flatten(), (~kept).nonzero().flatten()
+        like_first = self.mask == self.mask[0]
+        order = torch.cat([like_first.nonzero(), (~like_first).nonzero()]).flatten()
+        blocks = bool((order[1:] > order[:-1]).all())
+        self.order, self.back = (None, None) if blocks else (order, order.argsort())
+        self.cut = bytes(like_first.tolist())
+        first = int(like_first.sum())
+        self._sizes = (first, len(order) - first)
+        self._keeps_first = bool(self.mask[0])
+        self._emits = self.numbers * self._sizes[self._keeps_first]
 
     def _load_from_state_dict(self, *arguments, **keywords):
         super()._load_from_state_dict(*arguments, **keywords)
         self._arrange()  # a loaded state brings its own split
 
     def forward(self, x, context=None):
-        return self._couple(x, context, inverse=False)
+        if self.mask.ndim == 3:
+            return self._image(x, context, inverse=False)
+        parts, s = self.move(self.apart(x), context)
+        return self.together(parts), x.new_zeros(len(x)) if s is None else s.sum(1)
 
     def inverse(self, z, context=None):
         # The kept entries of z are those of x, so the net says the same.
-        return self._couple(z, context, inverse=True)
-
-    def _couple(self, x, context, inverse):
         if self.mask.ndim == 3:
-            return self._couple_images(x, context, inverse)
+            return self._image(z, context, inverse=True)
+        parts, s = self.move(self.apart(z), context, inverse=True)
+        return self.together(parts), z.new_zeros(len(z)) if s is None else -s.sum(1)
+
+    def apart(self, x):
+        """Return the two blocks of x (B, D); they are views of x where its mask is made of blocks."""
         if x.ndim != 2 or x.shape[1] != len(self.mask):
             raise ShapeError(f"{type(self).__name__} expects shape (B, {len(self.mask)}), got {tuple(x.shape)}")
-        if self._blocks is None:
-            kept, others = x.index_select(1, self.kept), x.index_select(1, self.others)
-        elif self._kept_first:
-            kept, others = x.split(self._blocks, 1)
-        else:
-            others, kept = x.split(self._blocks, 1)
-        emitted = self._ask(kept, context, (len(x), self.numbers * self._n_others))
-        others, log_det = self._move(others, emitted, None, inverse)
-        if self._blocks is None:
-            return x.index_copy(1, self.others, others), log_det
-        return torch.cat((kept, others) if self._kept_first else (others, kept), 1), log_det
+        return (x if self.order is None else x.index_select(1, self.order)).split_with_sizes(self._sizes, 1)
 
-    def _couple_images(self, x, context, inverse):
+    def together(self, parts):
+        """Undo ``apart``."""
+        x = torch.cat(parts, 1)
+        return x if self.back is None else x.index_select(1, self.back)
+
+    def move(self, parts, context=None, inverse=False):
+        """Move the block that is not kept; return both blocks and the log-scales s (B, others) of forward, or None."""
+        kept, others = parts if self._keeps_first else (parts[1], parts[0])
+        others, s = self._move(others, self._ask(kept, context, (kept.shape[0], self._emits)), None, inverse)
+        return ((kept, others) if self._keeps_first else (others, kept)), s
+
+    def _image(self, x, context, inverse):
         shape = self.mask.shape
         if x.ndim != 4 or any(wanted not in (1, given) for wanted, given in zip(shape, x.shape[1:])):
             raise ShapeError(
@@ -78,7 +92,9 @@ class Coupling(Bijection):
             )
         mask = self.mask.to(x.dtype)
         emitted = self._ask(mask * x, context, (len(x), self.numbers * x.shape[1], *x.shape[2:]))
-        return self._move(x, emitted, 1 - mask, inverse)
+        x, s = self._move(x, emitted, 1 - mask, inverse)
+        log_det = x.new_zeros(len(x)) if s is None else s.sum((1, 2, 3))
+        return x, -log_det if inverse else log_det
 
     def _ask(self, kept, context, shape):
         emitted = self.net(kept) if context is None else self.net(kept, context)
@@ -90,7 +106,7 @@ class Coupling(Bijection):
         return emitted if emitted.dtype == kept.dtype else emitted.to(kept.dtype)
 
     def _move(self, x, emitted, active, inverse):
-        """Return x moved by what the net emitted, and log_det (B,). ``active`` is 1 - mask, None where all move."""
+        """Return x moved by what the net emitted, and s or None; ``active`` is 1 - mask, None where all entries move."""
         raise TypeError(f"{type(self).__name__} is a Coupling and must define _move")
 
     def extra_repr(self):
@@ -119,7 +135,7 @@ class AdditiveCoupling(Coupling):
 
     def _move(self, x, emitted, active, inverse):
         shift = emitted if active is None else active * emitted
-        return x - shift if inverse else x + shift, x.new_zeros(len(x))
+        return x - shift if inverse else x + shift, None
 
 
 class AffineCoupling(Coupling):
@@ -158,60 +174,16 @@ class AffineCoupling(Coupling):
         return self.max_log_scale * torch.tanh(raw / self.max_log_scale)
 
     def _move(self, x, emitted, active, inverse):
-        raw, t = emitted.chunk(2, 1)
+        half = emitted.shape[1] // 2
+        raw, t = emitted.split_with_sizes((half, half), 1)
         s = self.log_scale(raw)
         if active is not None:
             s, t = active * s, active * t
-        log_det = s.flatten(1).sum(1)
-        if inverse:
-            return (x - t) * torch.exp(-s), -log_det
-        return torch.addcmul(t, x, torch.exp(s)), log_det
+        return (x - t) * torch.exp(-s) if inverse else torch.addcmul(t, x, torch.exp(s)), s
 
     def extra_repr(self):
         bound = "learned" if self.max_log_scale is None else f"{self.max_log_scale:g}"
         return f"{super().extra_repr()}, max_log_scale={bound}"
-
-
-class MaskedAdditiveCoupling(Bijection):
-    """The paper's way of writing the additive coupling: z = x + (1 - mask) net(mask x), with a net D -> D.
-
-    Half of the net's work is multiplied by zero. ``AdditiveCoupling`` computes the same map without that.
-
-    >>> import torch
-    >>> from nvpkit.bijections import half_mask
-    >>> coupling = MaskedAdditiveCoupling(half_mask(3, 1), torch.nn.Linear(3, 3))
-    >>> x = torch.randn(4, 3)
-    >>> z, _ = coupling(x)
-    >>> torch.allclose(coupling.inverse(z)[0], x, atol=1e-6)
-    True
-    """
-
-    def __init__(self, mask, net):
-        super().__init__()
-        self.register_buffer("mask", check_mask(mask, vectors_only=True))
-        self.net = net
-
-    def forward(self, x, context=None):
-        return x + self._shift(x, context), x.new_zeros(len(x))
-
-    def inverse(self, z, context=None):
-        # The kept entries of z are those of x, so the shift is the same one.
-        return z - self._shift(z, context), z.new_zeros(len(z))
-
-    def _shift(self, x, context):
-        if x.ndim != 2 or x.shape[1] != len(self.mask):
-            raise ShapeError(f"MaskedAdditiveCoupling expects shape (B, {len(self.mask)}), got {tuple(x.shape)}")
-        mask = self.mask.to(x.dtype)
-        shift = self.net(mask * x) if context is None else self.net(mask * x, context)
-        if shift.shape != x.shape:
-            raise ShapeError(
-                f"the net of MaskedAdditiveCoupling must map {tuple(x.shape)} to the same shape, "
-                f"got {tuple(shift.shape)}"
-            )
-        return (1 - mask) * shift
-
-    def extra_repr(self):
-        return f"mask={''.join(str(int(m)) for m in self.mask)}" if len(self.mask) <= 64 else f"dim={len(self.mask)}"
 
 
 def check_mask(mask, vectors_only=False):

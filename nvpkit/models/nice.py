@@ -1,6 +1,6 @@
 """NICE (Dinh, Krueger, Bengio 2014): additive couplings, then a diagonal scaling."""
 
-from nvpkit.bijections import AdditiveCoupling, Chain, Dequantize, Scaling, alternating_mask, half_mask
+from nvpkit.bijections import AdditiveCoupling, CouplingChain, Dequantize, Scaling, alternating_mask, half_mask
 from nvpkit.distributions import standard_logistic, standard_normal
 from nvpkit.flow import Flow
 from nvpkit.nets import MLP
@@ -35,7 +35,7 @@ def nice(dim, n_layers=4, hidden=(64, 64), base="logistic", levels=None, split="
         mask = MASKS[split](dim, i % 2)
         kept = int(mask.sum())
         layers.append(AdditiveCoupling(mask, MLP(kept, dim - kept, hidden, zero_last=True, dropout=dropout)))
-    flow = Flow(Chain([*layers, Scaling(dim)]), BASES[base](dim))
+    flow = Flow(CouplingChain([*layers, Scaling(dim)]), BASES[base](dim))
     flow.config = {"model": "nice", "settings": settings}
     return flow
 

@@ -1,7 +1,6 @@
 """Real NVP on vectors (Dinh, Sohl-Dickstein, Bengio 2016): affine couplings with alternating masks."""
 
-from nvpkit import bijections
-from nvpkit.bijections import ActNorm, AffineCoupling, BatchNorm, Chain, Dequantize
+from nvpkit.bijections import ActNorm, AffineCoupling, BatchNorm, CouplingChain, Dequantize, Logit
 from nvpkit.flow import Flow
 from nvpkit.models.nice import BASES, MASKS, check_count
 from nvpkit.nets import MLP
@@ -51,7 +50,7 @@ def real_nvp(
             raise ValueError(f"{name} must be one of {', '.join(map(str, choices))}, got {value!r}")
     layers = []
     if levels is not None:
-        layers += [Dequantize(levels)] + ([bijections.Logit(alpha)] if preprocess else [])
+        layers += [Dequantize(levels)] + ([Logit(alpha)] if preprocess else [])
     if standardise:
         layers.append(ActNorm(dim))
     for i in range(n_layers):
@@ -61,6 +60,6 @@ def real_nvp(
         if norm is not None and i > 0:
             layers.append(NORMS[norm](dim))
         layers.append(AffineCoupling(mask, net, max_log_scale))
-    flow = Flow(Chain(layers), BASES[base](dim))
+    flow = Flow(CouplingChain(layers), BASES[base](dim))
     flow.config = {"model": "real_nvp", "settings": settings}
     return flow
