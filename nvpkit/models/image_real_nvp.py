@@ -8,6 +8,7 @@ from nvpkit.bijections import (
     BatchNorm,
     Chain,
     Dequantize,
+    Equalize,
     Logit,
     MultiScale,
     Squeeze,
@@ -126,12 +127,15 @@ def image_real_nvp(
     alpha=0.05,
     max_log_scale=2.0,
     skips=True,
+    equalize=False,
 ):
     """Build a multi-scale Real NVP on images (B, C, H, W) of ``shape`` (C, H, W).
 
     With ``preprocess`` integers 0..levels-1 go in: ``Dequantize`` and ``Logit(alpha)`` come first, and log_prob is a
     lower bound of the image's log-mass. ``variational`` makes the noise a learned ``VariationalNoise``: True, or a
     dictionary of its settings. Without ``preprocess`` real numbers go in.
+    ``equalize`` puts ``Equalize`` before the logit, which then wants a small alpha such as 1e-5: True for the data's
+    own histogram, or the share that the most frequent level gets.
 
     ``hidden`` is the width of the first scale's residual nets, doubled at each squeeze, ``n_blocks`` their number of
     blocks, ``net_norm`` None or "batch", ``weight_norm`` and ``skips`` as in ``ConvResNet``. ``norm`` is what follows
@@ -173,6 +177,8 @@ def image_real_nvp(
     if preprocess and variational:
         q = VariationalNoise(shape, levels, **(variational if isinstance(variational, dict) else {}))
     layers = [Dequantize(levels, q), Logit(alpha)] if preprocess else []
+    if preprocess and equalize:
+        layers.insert(1, Equalize(levels, None if equalize is True else equalize))
     flow = Flow(Chain([*layers, MultiScale(scales, shape)]), standard_normal(math.prod(shape)), event_shape=shape)
     flow.config = {"model": "image_real_nvp", "settings": settings}
     return flow
