@@ -4,6 +4,7 @@ What differs is how the log-scale is bounded, each library's own way: 2 tanh(raw
 sigmoid scale in nflows, a soft clip at ln 1000 in zuko, no bound in normflows. All have the same parameters.
 """
 
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ class Model:
 def sequential(inputs, outputs, hidden):
     """The conditioner for libraries whose users bring their own: linear layers with ReLU between."""
     widths = (inputs, *hidden)
-    layers = [m for a, b in zip(widths, widths[1:]) for m in (nn.Linear(a, b), nn.ReLU())]
+    layers = [m for a, b in itertools.pairwise(widths) for m in (nn.Linear(a, b), nn.ReLU())]
     return nn.Sequential(*layers, nn.Linear(widths[-1], outputs))
 
 

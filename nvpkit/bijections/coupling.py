@@ -106,7 +106,7 @@ class Coupling(Bijection):
         return emitted if emitted.dtype == kept.dtype else emitted.to(kept.dtype)
 
     def _move(self, x, emitted, active, inverse):
-        """Return x moved by what the net emitted, and s or None; ``active`` is 1 - mask, None where all entries move."""
+        """Return x moved by what the net emitted, and s or None; ``active`` is 1 - mask, None where all moves."""
         raise TypeError(f"{type(self).__name__} is a Coupling and must define _move")
 
     def extra_repr(self):
