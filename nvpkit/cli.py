@@ -22,7 +22,7 @@ app.add_typer(data_app, name="data")
 app.add_typer(course_app, name="course")
 
 Checkpoint = Annotated[
-    Path, typer.Argument(metavar="CHECKPOINT", help="The folder that `nvpkit train` wrote, or its model.pt.")
+    Path, typer.Argument(metavar="CHECKPOINT", help="The folder that `nvpkit train` wrote, or a file in it.")
 ]
 Seed = Annotated[int, typer.Option(help="Seed of every random draw.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
@@ -81,25 +81,53 @@ def train(
             "checkerboard, eight_gaussians, spirals."
         ),
     ] = "digits",
-    model: Annotated[str, typer.Option(help="The kind of flow: nice.")] = "nice",
+    model: Annotated[
+        str, typer.Option(help="nice or real_nvp (vectors: toys, images as rows of pixels), image_real_nvp (images).")
+    ] = "nice",
     out: Annotated[Path | None, typer.Option(help="Folder for the results; runs/MODEL-DATA unless given.")] = None,
     steps: Annotated[int | None, typer.Option(help="Training steps; by default what suits the data.")] = None,
     lr: Annotated[float | None, typer.Option(help="Largest learning rate of the schedule.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Samples in each step.")] = None,
-    hidden: Annotated[str | None, typer.Option(help="Widths of each coupling's net, such as 128,128.")] = None,
-    dropout: Annotated[float | None, typer.Option(help="Share of hidden units dropped in training.")] = None,
-    layers: Annotated[int | None, typer.Option(help="Number of coupling layers.")] = None,
+    average: Annotated[
+        float | None, typer.Option(help="Decay of the average of the weights, such as .999; it is what is kept.")
+    ] = None,
+    patience: Annotated[
+        int | None, typer.Option(help="Stop after so many validations without a new best; there are 20 in all.")
+    ] = None,
+    hidden: Annotated[
+        str | None, typer.Option(help="Widths of each coupling's net, such as 128,128; one width for image_real_nvp.")
+    ] = None,
+    dropout: Annotated[
+        float | None, typer.Option(help="Share of hidden units dropped in training (nice, real_nvp).")
+    ] = None,
+    layers: Annotated[int | None, typer.Option(help="Number of coupling layers (nice, real_nvp).")] = None,
+    blocks: Annotated[int | None, typer.Option(help="Residual blocks of each net (image_real_nvp).")] = None,
+    norm: Annotated[
+        str | None, typer.Option(help="actnorm, batchnorm or pixel_actnorm (real_nvp, image_real_nvp).")
+    ] = None,
+    plan: Annotated[str | None, typer.Option(help="paper or squeeze_first (image_real_nvp).")] = None,
+    variational: Annotated[
+        bool, typer.Option("--variational", help="Learn the noise of dequantisation (image_real_nvp).")
+    ] = False,
     seed: Seed = 0,
     quick: Annotated[bool, typer.Option("--quick", help="A short try of 200 steps.")] = False,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the checkpoint of an interrupted training in the same folder.")
+    ] = False,
+    compiled: Annotated[
+        bool, typer.Option("--compile", help="Compile the flow first: a minute or two, then faster steps.")
+    ] = False,
+    bf16: Annotated[
+        bool, typer.Option("--bf16", help="Train the conditioners in bfloat16; the saved flow computes in float32.")
     ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     as_json: AsJson = False,
 ):
     """Train a flow, save it, and print its figures on the test data.
 
-    Example: nvpkit train --model nice --data digits --out runs/nice-digits
+    Options that are not given have defaults for each model and kind of data.
+
+    Example: nvpkit train --model real_nvp --data moons --out runs/moons
     """
     out = out or Path("runs") / f"{model}-{data}"
     with _one_sentence("The same command with --resume goes on from the last checkpoint."):
@@ -110,7 +138,6 @@ def train(
                 model,
                 data,
                 out,
-                n_layers=layers,
                 seed=seed,
                 quick=quick,
                 device=device,
@@ -119,8 +146,17 @@ def train(
                 steps=steps,
                 lr=lr,
                 batch_size=batch_size,
+                average=average,
+                patience=patience,
+                compile=compiled or None,
+                bf16=bf16 or None,
                 hidden=None if hidden is None else _widths(hidden),
                 dropout=dropout,
+                n_layers=layers,
+                n_blocks=blocks,
+                norm=norm,
+                plan=plan,
+                variational=variational or None,
             )
         _report({**figures, "saved_in": str(out)}, as_json)
 
@@ -147,6 +183,9 @@ def sample(
 def evaluate(
     checkpoint: Checkpoint,
     data: Annotated[str | None, typer.Option(help="Test data; that of the training unless given.")] = None,
+    draws: Annotated[
+        int, typer.Option(help="Add the importance-weighted bound with so many draws of the noise (images).")
+    ] = 0,
     seed: Seed = 0,
     as_json: AsJson = False,
 ):
@@ -155,7 +194,7 @@ def evaluate(
         with _only_json(as_json):
             from nvpkit import experiments
 
-            figures = experiments.evaluate(checkpoint, data, seed)
+            figures = experiments.evaluate(checkpoint, data, seed, draws)
         _report(figures, as_json)
 
 

@@ -1,5 +1,6 @@
 """Whole experiments on named data: what `nvpkit train`, `nvpkit sample` and `nvpkit evaluate` do."""
 
+import inspect
 import math
 from pathlib import Path
 
@@ -10,43 +11,88 @@ from nvpkit.checkpoints import load_flow, save_flow
 from nvpkit.data import images, levels, toy
 from nvpkit.data.images import SETS
 from nvpkit.data.toy import TOYS
-from nvpkit.metrics import bits_per_dim, kl_to, log_det_error, round_trip_error
+from nvpkit.metrics import (
+    bits_per_dim,
+    importance_weighted_log_prob,
+    kl_to,
+    log_det_error,
+    negative_log_likelihood,
+    round_trip_error,
+)
 from nvpkit.training import fit
 
-# What a training takes unless it is told otherwise. Digits: the best test figure of a few tries of half a minute.
+# What a training takes unless it is told otherwise, for each model and kind of data. "settings" go to the builder, the
+# rest to fit.
 DEFAULTS = {
-    "toy": {"steps": 1500, "lr": 1e-2, "batch_size": 256, "n_layers": 4, "hidden": (64, 64), "dropout": 0.0},
-    "digits": {"steps": 2000, "lr": 2e-3, "batch_size": 128, "n_layers": 8, "hidden": (128, 128), "dropout": 0.2},
-    "images": {"steps": 4000, "lr": 1e-3, "batch_size": 128, "n_layers": 4, "hidden": (500, 500, 500), "dropout": 0.0},
+    "nice": {
+        "toy": {"steps": 1500, "lr": 1e-2, "batch_size": 256, "settings": {"hidden": (64, 64)}},
+        "digits": {
+            "steps": 2000,
+            "lr": 2e-3,
+            "batch_size": 128,
+            "settings": {"n_layers": 8, "hidden": (128, 128), "dropout": 0.2},
+        },
+        "images": {"steps": 4000, "lr": 1e-3, "batch_size": 128, "settings": {"hidden": (500, 500, 500)}},
+    },
+    "real_nvp": {
+        "toy": {"steps": 3000, "lr": 5e-3, "batch_size": 512, "settings": {"hidden": (64, 64)}},
+        "digits": {
+            "steps": 1500,
+            "lr": 2e-3,
+            "batch_size": 128,
+            "settings": {"hidden": (128, 128), "norm": "batchnorm", "dropout": 0.2},
+        },
+        "images": {
+            "steps": 3000,
+            "lr": 1e-3,
+            "batch_size": 128,
+            "settings": {"n_layers": 6, "hidden": (256, 256), "norm": "actnorm"},
+        },
+    },
+    "image_real_nvp": {
+        "digits": {
+            "steps": 1500,
+            "lr": 2e-3,
+            "batch_size": 64,
+            "average": 0.999,
+            "settings": {"hidden": 24, "n_blocks": 1, "plan": "squeeze_first", "norm": "pixel_actnorm"},
+        },
+        "images": {
+            "steps": 2000,
+            "lr": 2e-3,
+            "batch_size": 64,
+            "average": 0.999,
+            "settings": {"hidden": 24, "n_blocks": 1, "plan": "squeeze_first", "norm": "pixel_actnorm"},
+        },
+    },
 }
 QUICK_STEPS = 200
+OF_FIT = {"average", "batch_size", "bf16", "clip", "compile", "lr", "max_seconds", "patience", "schedule", "steps"}
 
 
 def train(model, data, folder, *, seed=0, quick=False, device="auto", resume=False, progress=True, **given):
     """Train ``models.<model>`` on the data set or toy called ``data``, save it in ``folder``, return its figures.
 
-    ``given`` may hold steps, lr, batch_size, n_layers, hidden, dropout; what is missing or None comes from
-    ``DEFAULTS``, and ``quick`` means 200 steps. Of images a tenth of the training split is held out for validation;
-    the test split is read only at the end. ``resume`` goes on where an interrupted training in ``folder`` stopped.
+    ``given`` may hold what ``OF_FIT`` names and any setting of the model's builder; what is missing or None comes from
+    ``DEFAULTS``, and ``quick`` means 200 steps. nice and real_nvp see images as vectors, image_real_nvp as images. Of
+    images a tenth of the training split, 2,000 at most, is held out for validation; the test split is read only at the
+    end. ``resume`` goes on where an interrupted training in ``folder`` stopped. Raises ValueError for a model that does
+    not suit the data, and for a setting that the builder does not know.
     """
-    if model not in models.__all__:
-        raise ValueError(f"there is no model called {model!r}; there are {', '.join(models.__all__)}")
-    chosen = dict(DEFAULTS[_kind(data)])
-    if quick:
-        chosen["steps"] = QUICK_STEPS
-    chosen.update({key: value for key, value in given.items() if value is not None})
-    examples, validation, shape = _training_data(data, seed)
-    settings = {
-        "dim": math.prod(shape),
-        "n_layers": chosen.pop("n_layers"),
-        "hidden": list(chosen.pop("hidden")),
-        "dropout": chosen.pop("dropout"),
-        "levels": levels(data) if data in SETS else None,
-    }
+    choice, settings = _choices(model, data, quick, given)
+    examples, validation, shape = _training_data(data, seed, flat=model != "image_real_nvp")
+    if model == "image_real_nvp":
+        settings["shape"] = shape
+    else:
+        settings["dim"] = math.prod(shape)
+    if data in SETS:
+        settings["levels"] = levels(data)
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         flow = getattr(models, model)(**settings)
-        flow.initialise(examples[:10_000] if isinstance(examples, torch.Tensor) else examples.sample(10_000))
+        if model == "nice":
+            # Its scaling can begin anywhere; on images one that begins at 0 learns too slowly.
+            flow.initialise(examples[:10_000] if isinstance(examples, torch.Tensor) else examples.sample(10_000))
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     history = fit(
@@ -58,14 +104,15 @@ def train(model, data, folder, *, seed=0, quick=False, device="auto", resume=Fal
         checkpoint=folder / "training.pt",
         resume=resume,
         progress=progress,
-        **chosen,
+        **choice,
     )
     figures = {
         "model": model,
         "data": data,
-        **chosen,
+        **choice,
         "seed": seed,
         "seconds": round(history.seconds, 1),
+        "steps_done": len(history.loss),
         "best_step": history.best_step,
         **_figures(flow, data, seed),
     }
@@ -73,18 +120,23 @@ def train(model, data, folder, *, seed=0, quick=False, device="auto", resume=Fal
     return figures
 
 
-def evaluate(checkpoint, data=None, seed=0):
-    """Return the figures of a saved flow on the test data called ``data``, by default that of its training."""
+def evaluate(checkpoint, data=None, seed=0, draws=0):
+    """Return the figures of a saved flow on the test data called ``data``, by default that of its training.
+
+    With ``draws`` the importance-weighted bound with that many draws of the dequantisation noise is among them.
+    """
     flow, description = load_flow(checkpoint)
     data = data or description.get("data")
     _kind(data)
     shape, own = _shape(data), tuple(description.get("shape", ()))
-    if shape != own or (levels(data) if data in SETS else None) != description["settings"].get("levels"):
+    if shape != own or (levels(data) if data in SETS else None) != flow.levels:
         raise ValueError(
             f"the flow in {checkpoint} was made for {description.get('data')} of shape {own}; {data} has shape {shape} "
             "or other grey levels: name the data that it was trained on, or train one for this data"
         )
-    return {"model": description["model"], "data": data, **_figures(flow, data, seed)}
+    if draws and flow.levels is None:
+        raise ValueError(f"{data} is no integer data: a bound with several draws of the noise is for images alone")
+    return {"model": description["model"], "data": data, **_figures(flow, data, seed, draws)}
 
 
 def sample(checkpoint, n, path, temperature=1.0, seed=0):
@@ -93,14 +145,38 @@ def sample(checkpoint, n, path, temperature=1.0, seed=0):
     points = flow.sample(n, temperature=temperature, generator=torch.Generator().manual_seed(seed))
     shape = tuple(description.get("shape", flow.event_shape))
     if len(shape) == 3:
-        high = description["settings"]["levels"] - 1
-        ax = viz.image_grid(points.reshape(n, *shape), n_columns=math.ceil(math.sqrt(n)), high=high)
+        ax = viz.image_grid(points.reshape(n, *shape), n_columns=math.ceil(math.sqrt(n)), high=flow.levels - 1)
     else:
         ax = viz.samples(points, title=f"{n} samples")
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     ax.figure.savefig(path, dpi=150)
     return path
+
+
+def _choices(model, data, quick, given):
+    """Return (what goes to fit, what goes to the builder)."""
+    if model not in DEFAULTS:
+        raise ValueError(f"there is no model called {model!r}; there are {', '.join(DEFAULTS)}")
+    kind = _kind(data)
+    if kind not in DEFAULTS[model]:
+        raise ValueError(f"{model} is for images and {data} is a toy on the plane: train nice or real_nvp on it")
+    choice = {key: value for key, value in DEFAULTS[model][kind].items() if key != "settings"}
+    settings = dict(DEFAULTS[model][kind]["settings"])
+    if quick:
+        choice["steps"] = QUICK_STEPS
+    known = set(inspect.signature(getattr(models, model)).parameters) - {"dim", "shape", "levels"}
+    for key, value in given.items():
+        if value is None:
+            continue
+        if key not in OF_FIT and key not in known:
+            raise ValueError(f"{model} has no setting {key!r}; it has {', '.join(sorted(known))}")
+        (choice if key in OF_FIT else settings)[key] = value
+    if model == "image_real_nvp" and not isinstance(settings["hidden"], int):
+        if len(settings["hidden"]) != 1:
+            raise ValueError(f"image_real_nvp takes one width, that of its first scale, got {settings['hidden']}")
+        settings["hidden"] = settings["hidden"][0]
+    return choice, settings
 
 
 def _kind(data):
@@ -115,18 +191,18 @@ def _shape(data):
     return SETS[data][2] if data in SETS else (2,)
 
 
-def _training_data(data, seed):
-    """Return (training data, validation data, shape of one example)."""
+def _training_data(data, seed, flat=True):
+    """Return (training data, validation data, shape of one example); images as vectors where ``flat``."""
     if data in TOYS:
         return toy(data), toy(data), (2,)
     pixels, _ = images(data, "train")
-    vectors = pixels.flatten(1)
-    order = torch.randperm(len(vectors), generator=torch.Generator().manual_seed(seed))
-    held_out = min(len(vectors) // 10, 5000)
-    return vectors[order[held_out:]], vectors[order[:held_out]], tuple(pixels.shape[1:])
+    examples = pixels.flatten(1) if flat else pixels
+    order = torch.randperm(len(examples), generator=torch.Generator().manual_seed(seed))
+    held_out = min(len(examples) // 10, 2000)
+    return examples[order[held_out:]], examples[order[:held_out]], tuple(pixels.shape[1:])
 
 
-def _figures(flow, data, seed):
+def _figures(flow, data, seed, draws=0):
     """Return the test figures of a flow; the noise of dequantisation is drawn with ``seed``."""
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
@@ -134,16 +210,18 @@ def _figures(flow, data, seed):
             target = toy(data)
             estimate, error = kl_to(flow, target, 50_000)
             x = target.sample(1000)
-            score = {"kl_nats": estimate, "kl_standard_error": error, "nll_nats": -flow.log_prob(x).mean().item()}
+            score = {"kl_nats": estimate, "kl_standard_error": error, "nll_nats": negative_log_likelihood(flow, x)[0]}
         else:
-            x = images(data, "test")[0].flatten(1)
-            log_prob = torch.cat([flow.log_prob(part) for part in x.split(1024)])
-            bits = bits_per_dim(log_prob, x.shape[1])
-            score = {
-                "bits_per_dim": bits.mean().item(),
-                "bits_standard_error": (bits.std() / math.sqrt(len(bits))).item(),
-                "nll_nats": -log_prob.mean().item(),
-            }
-        few = x[: 4 if x.shape[1] > 100 else 32]
-        checks = {"round_trip_error": round_trip_error(flow, x[:256]), "log_det_error": log_det_error(flow, few)}
-    return {**score, "test_size": len(x), **checks}
+            x = images(data, "test")[0].reshape(-1, *flow.event_shape)
+            dims = math.prod(flow.event_shape)
+            nats, error = negative_log_likelihood(flow, x)
+            bits = bits_per_dim(-nats, dims)
+            score = {"bits_per_dim": bits, "bits_standard_error": error / (dims * math.log(2)), "nll_nats": nats}
+            if draws:
+                tighter = importance_weighted_log_prob(flow, x, draws).mean().item()
+                score[f"bits_per_dim_{draws}_draws"] = bits_per_dim(tighter, dims)
+        score |= {"test_size": len(x), "round_trip_error": round_trip_error(flow, x[:1000], continuous=True)}
+        if math.prod(flow.event_shape) <= 256 or len(flow.event_shape) == 1:
+            # A backward pass for each dimension: too long for convolutions on large images.
+            score["log_det_error"] = log_det_error(flow, x[: 4 if x[0].numel() > 100 else 32])
+    return score

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from nvpkit import experiments
+from nvpkit import experiments, models
 from nvpkit.data import images
 
 
@@ -51,3 +51,23 @@ def test_the_seed_decides(tmp_path):
         for i, seed in enumerate((0, 0, 1))
     )
     assert one == same != other
+
+
+@pytest.mark.parametrize("model", list(experiments.DEFAULTS))
+def test_the_defaults_are_settings_that_exist(model):
+    for data, kind in (("moons", "toy"), ("digits", "digits"), ("mnist", "images")):
+        if kind not in experiments.DEFAULTS[model]:
+            continue
+        choice, settings = experiments._choices(model, data, False, {"steps": 7, "lr": None})
+        assert choice["steps"] == 7
+        assert set(choice) <= experiments.OF_FIT
+        size = {"shape": experiments._shape(data)} if model == "image_real_nvp" else {"dim": 4}
+        flow = getattr(models, model)(**size, levels=None if kind == "toy" else 17, **settings)
+        assert sum(p.numel() for p in flow.parameters()) > 1000
+        assert experiments._choices(model, data, True, {})[0]["steps"] == experiments.QUICK_STEPS
+    assert set(experiments.DEFAULTS) <= set(models.__all__)
+
+
+def test_images_stay_images_for_the_image_model():
+    train, validation, shape = experiments._training_data("digits", seed=0, flat=False)
+    assert (train.shape[1:], validation.shape[1:], shape) == ((1, 8, 8), (1, 8, 8), (1, 8, 8))
