@@ -77,10 +77,11 @@ class ConvResNet(nn.Module):
     """A residual convolutional net (B, in_channels, H, W) -> (B, out_channels, H, W): Real NVP, section 4.1.
 
     A 3x3 convolution to ``width`` channels, ``n_blocks`` residual blocks of two 3x3 convolutions after ReLU, and a 1x1
-    convolution at the end. With ``skips`` each stage also reaches the end directly, through a 1x1 convolution of its
-    own. ``norm`` is None or "batch" (nn.BatchNorm2d before each ReLU); ``weight_norm=True`` learns length and direction
-    of each filter apart. With ``context_dim`` > 0 the net is called ``net(x, context)``, where context is
-    (B, context_dim), or (B, context_dim, H, W) with a value for each pixel. ``zero_last=True`` starts the last layer at
+    convolution at the end. ``kernels`` are the sizes of a block's convolutions, odd numbers: (3, 1) is half the work.
+    With ``skips`` each stage also reaches the end directly, through a 1x1 convolution of its own. ``norm`` is None or
+    "batch" (nn.BatchNorm2d before each ReLU); ``weight_norm=True`` learns length and direction of each filter apart.
+    With ``context_dim`` > 0 the net is called ``net(x, context)``, where context is (B, context_dim), or
+    (B, context_dim, H, W) with a value for each pixel. ``zero_last=True`` starts the last layer at
     zero, so that a coupling starts as the identity.
 
     >>> import torch
@@ -99,6 +100,7 @@ class ConvResNet(nn.Module):
         context_dim=0,
         zero_last=False,
         skips=True,
+        kernels=(3, 3),
     ):
         super().__init__()
         if norm not in (None, "batch"):
@@ -108,6 +110,9 @@ class ConvResNet(nn.Module):
         for name, (n, least) in sizes.items():
             if isinstance(n, bool) or not isinstance(n, int) or n < least:
                 raise ValueError(f"{name} must be an integer of at least {least}, got {n!r}")
+
+        if not kernels or not all(isinstance(size, int) and size > 0 and size % 2 for size in kernels):
+            raise ValueError(f"kernels must be odd positive sizes, at least one, got {kernels!r}")
 
         def convolution(before, after, size, zero=False):
             layer = nn.Conv2d(before, after, size, padding=size // 2)
@@ -127,7 +132,8 @@ class ConvResNet(nn.Module):
         self.in_channels, self.context_dim = in_channels, context_dim
         self.first = convolution(in_channels, width, 3)
         self.context = nn.Linear(context_dim, width) if context_dim else None
-        self.blocks = nn.ModuleList(nn.Sequential(*activated(3), *activated(3)) for _ in range(n_blocks))
+        blocks = [[layer for size in kernels for layer in activated(size)] for _ in range(n_blocks)]
+        self.blocks = nn.ModuleList(nn.Sequential(*block) for block in blocks)
         self.skips = nn.ModuleList(convolution(width, width, 1) for _ in range(n_blocks + 1)) if skips else None
         last_norm = [nn.BatchNorm2d(width)] if norm == "batch" else []
         self.last = nn.Sequential(*last_norm, nn.ReLU(), convolution(width, out_channels, 1, zero=zero_last))

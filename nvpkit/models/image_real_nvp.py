@@ -128,6 +128,7 @@ def image_real_nvp(
     max_log_scale=2.0,
     skips=True,
     equalize=False,
+    kernels=(3, 3),
 ):
     """Build a multi-scale Real NVP on images (B, C, H, W) of ``shape`` (C, H, W).
 
@@ -138,10 +139,10 @@ def image_real_nvp(
     own histogram, or the share that the most frequent level gets.
 
     ``hidden`` is the width of the first scale's residual nets, doubled at each squeeze, ``n_blocks`` their number of
-    blocks, ``net_norm`` None or "batch", ``weight_norm`` and ``skips`` as in ``ConvResNet``. ``norm`` is what follows
-    each coupling: "actnorm", "pixel_actnorm", "batchnorm" (the paper's) or None. ``plan`` is the order of layers:
-    "paper", "squeeze_first", or a list of steps for each scale (see ``scale_layers``); half of the channels is factored
-    out between scales. With ``context_dim`` > 0 the flow is conditional on a context (B, context_dim).
+    blocks, ``net_norm`` None or "batch", ``weight_norm``, ``skips`` and ``kernels`` as in ``ConvResNet``. ``norm`` is
+    what follows each coupling: "actnorm", "pixel_actnorm", "batchnorm" (the paper's) or None. ``plan`` is the order of
+    layers: "paper", "squeeze_first", or a list of steps for each scale (see ``scale_layers``); half of the channels is
+    factored out between scales. With ``context_dim`` > 0 the flow is conditional on a context (B, context_dim).
 
     The latent is one vector (B, C H W), factored-out parts first. ``flow.config`` holds the settings. Raises ShapeError
     or ValueError for a shape or settings that make no flow.
@@ -151,7 +152,7 @@ def image_real_nvp(
     >>> flow.log_prob(torch.zeros(2, 1, 8, 8, dtype=torch.uint8)).shape, flow.sample(2).shape
     (torch.Size([2]), torch.Size([2, 1, 8, 8]))
     """
-    settings = {**locals(), "shape": list(shape)}
+    settings = {**locals(), "shape": list(shape), "kernels": list(kernels)}
     shape = tuple(shape)
     if len(shape) != 3:
         raise ValueError(f"shape must be (C, H, W), got {shape}")
@@ -166,7 +167,8 @@ def image_real_nvp(
     plan = PLANS[plan](shape) if isinstance(plan, str) else plan
 
     def conditioner(channels, width):
-        return ConvResNet(channels, 2 * channels, width, n_blocks, weight_norm, net_norm, context_dim, True, skips)
+        wanted = (weight_norm, net_norm, context_dim, True, skips, kernels)
+        return ConvResNet(channels, 2 * channels, width, n_blocks, *wanted)
 
     scales, now, width = [], shape, hidden
     for steps in plan:
