@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from nvpkit.errors import ShapeError
-from nvpkit.nets import MLP, ConvResNet
+from nvpkit.nets import ACTIVATIONS, MLP, ConvResNet
 
 
 def test_widths_activation_and_a_linear_end():
@@ -40,6 +40,42 @@ def test_context_is_seen():
         net(x)
     with pytest.raises(ValueError, match=r"context_dim=0, the context given is one of shape \(5, 4\)"):
         MLP(3, 2)(x, torch.zeros(5, 4))
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_activations_by_name_are_there_and_leave_the_input_alone(activation):
+    net, x = MLP(3, 2, (8, 8), activation), torch.randn(4, 3)
+    before = x.clone()
+    net(x).sum().backward()
+    assert torch.equal(x, before)
+    assert all(p.grad.abs().sum() > 0 for p in net.parameters())
+    straight = nn.Sequential(*(layer for layer in net.layers if isinstance(layer, nn.Linear)))
+    assert not torch.allclose(net(x), straight(x))
+
+
+def test_a_net_is_what_its_weights_say():
+    net, x = MLP(3, 2, (8,)), torch.randn(4, 3)
+    first, last = net.layers[0], net.layers[-1]
+    torch.testing.assert_close(net(x), (x @ first.weight.T + first.bias).clamp_min(0) @ last.weight.T + last.bias)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"activation": "relux"}, "relu, leaky_relu, elu, gelu, silu, tanh, got 'relux'"),
+        ({"context_dim": -1}, "context_dim must be"),
+        ({"context_dim": 1.0}, "context_dim must be"),
+    ],
+)
+def test_settings_that_make_no_net_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        MLP(2, 2, 4, **settings)
+
+
+@pytest.mark.parametrize("shape", [(5, 3), (4, 4), (5, 4, 1)])
+def test_a_context_of_the_wrong_shape_is_named(shape):
+    with pytest.raises(ShapeError, match=r"expects a context of shape \(5, 4\), got"):
+        MLP(3, 2, 8, context_dim=4)(torch.randn(5, 3), torch.randn(shape))
 
 
 @pytest.mark.parametrize("hidden", [0, (8, 0), (8.0,)])
