@@ -80,6 +80,12 @@ class Chain(Bijection):
         return tuple(shape)
 
 
+def check_count(name, n, least=1):
+    """Raise ValueError unless n is an integer of at least ``least``; ``name`` stands in the message."""
+    if isinstance(n, bool) or not isinstance(n, int) or n < least:
+        raise ValueError(f"{name} must be an integer of at least {least}, got {n!r}")
+
+
 def check_vector(x, dim, who):
     """Raise ShapeError unless x is (B, dim); ``who`` names the layer in the message. Shapes only: it costs nothing."""
     if x.ndim != 2 or x.shape[1] != dim:
@@ -101,6 +107,13 @@ def check_image(x, shape, who):
 
 
 def apply_in_parts(layer, x, context=None, rows=1000):
-    """Return layer(x)[0], computed ``rows`` samples at a time: ten thousand images at once need gigabytes."""
-    parts = range(0, len(x), rows)
-    return torch.cat([layer(x[i : i + rows], None if context is None else context[i : i + rows])[0] for i in parts])
+    """Return layer(x)[0] in eval mode, some ``rows`` samples at a time: ten thousand images at once need gigabytes."""
+    modes = {module: module.training for module in layer.modules()}
+    n_parts = -(-len(x) // rows)
+    contexts = [None] * n_parts if context is None else context.tensor_split(n_parts)
+    try:
+        layer.eval()
+        return torch.cat([layer(*part)[0] for part in zip(x.tensor_split(n_parts), contexts)])
+    finally:
+        for module, training in modes.items():
+            module.training = training

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 from torch.nn.functional import logsigmoid
 
-from nvpkit.bijections.base import Chain, check_image
+from nvpkit.bijections.base import Chain, check_count, check_image
 from nvpkit.bijections.coupling import AffineCoupling
 from nvpkit.bijections.masks import alternating_mask, checkerboard_mask
 from nvpkit.bijections.squeeze import Squeeze
@@ -32,6 +32,8 @@ class VariationalNoise(nn.Module):
 
     def __init__(self, shape, levels=256, width=32, n_blocks=1, n_couplings=4):
         super().__init__()
+        check_count("levels", levels, least=2)
+        check_count("n_couplings", n_couplings)
         self.shape, self.levels = tuple(shape), levels
         channels, height, width_of_image = self.shape
         self.squeeze = Squeeze() if height % 2 == width_of_image % 2 == 0 else None

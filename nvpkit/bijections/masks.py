@@ -2,6 +2,8 @@
 
 import torch
 
+from nvpkit.bijections.base import check_count
+
 
 def half_mask(dim, parity=0):
     """Return the mask (dim,) that keeps one half: the first ceil(dim/2) entries for parity 0, the others for parity 1.
@@ -38,8 +40,8 @@ def checkerboard_mask(height, width, parity=0):
              [0., 1., 0., 1.]]])
     """
     _check_parity(parity)
-    _check_count(height, "height")
-    _check_count(width, "width")
+    check_count("height", height)
+    check_count("width", width)
     diagonal = torch.arange(height)[:, None] + torch.arange(width)
     return (diagonal % 2 == parity).to(torch.get_default_dtype())[None]
 
@@ -50,7 +52,7 @@ def channel_mask(channels, parity=0):
     >>> channel_mask(3, 0).flatten(), channel_mask(3, 1).flatten()
     (tensor([1., 1., 0.]), tensor([0., 0., 1.]))
     """
-    _check_count(channels, "channels")
+    check_count("channels", channels)
     return half_mask(channels, parity)[:, None, None]
 
 
@@ -63,7 +65,7 @@ def nested_masks(dim):
     >>> [mask.int().tolist() for mask in nested_masks(4)]
     [[1, 1, 0, 0], [0, 0, 1, 1], [1, 0, 0, 0], [0, 0, 0, 1]]
     """
-    _check_count(dim, "dim", least=2)
+    check_count("dim", dim, least=2)
     masks, kept = [], dim // 2
     while kept >= 1:
         mask = (torch.arange(dim) < kept).to(torch.get_default_dtype())
@@ -73,13 +75,8 @@ def nested_masks(dim):
 
 
 def _check(dim, parity):
-    _check_count(dim, "dim")
+    check_count("dim", dim)
     _check_parity(parity)
-
-
-def _check_count(n, name, least=1):
-    if isinstance(n, bool) or not isinstance(n, int) or n < least:
-        raise ValueError(f"{name} must be an integer of at least {least}, got {n!r}")
 
 
 def _check_parity(parity):

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from nvpkit.bijections.base import Bijection, check_features, check_image
+from nvpkit.bijections.base import Bijection, check_count, check_features, check_image
 
 
 class ActNorm(Bijection):
@@ -111,8 +111,7 @@ class BatchNorm(Bijection):
 
     def __init__(self, num_features, eps=1e-5, momentum=0.1):
         super().__init__()
-        if isinstance(num_features, bool) or not isinstance(num_features, int) or num_features < 1:
-            raise ValueError(f"num_features must be an integer of at least 1, got {num_features!r}")
+        check_count("num_features", num_features)
         if not eps > 0 or not 0 <= momentum <= 1:
             raise ValueError(f"BatchNorm needs eps > 0 and momentum in [0, 1], got eps={eps!r}, momentum={momentum!r}")
         self.eps, self.momentum = eps, momentum

@@ -2,7 +2,7 @@
 
 import torch
 
-from nvpkit.bijections.base import Bijection, check_features
+from nvpkit.bijections.base import Bijection, check_count, check_features
 
 
 class Permutation(Bijection):
@@ -46,8 +46,7 @@ class Flip(Bijection):
 
     def __init__(self, dim):
         super().__init__()
-        if isinstance(dim, bool) or not isinstance(dim, int) or dim < 1:
-            raise ValueError(f"dim must be an integer of at least 1, got {dim!r}")
+        check_count("dim", dim)
         self.dim = dim
 
     def forward(self, x, context=None):

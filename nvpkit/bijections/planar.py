@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn.functional import softplus
 
-from nvpkit.bijections.base import Bijection, check_vector
+from nvpkit.bijections.base import Bijection, check_count, check_vector
 
 
 class Planar(Bijection):
@@ -28,8 +28,7 @@ class Planar(Bijection):
 
     def __init__(self, dim):
         super().__init__()
-        if isinstance(dim, bool) or not isinstance(dim, int) or dim < 1:
-            raise ValueError(f"dim must be an integer of at least 1, got {dim!r}")
+        check_count("dim", dim)
         w = torch.randn(dim) / math.sqrt(dim)
         w = torch.where(w == 0, 1.0, w)
         self.w = nn.Parameter(w)

@@ -5,7 +5,7 @@ import math
 import torch
 from torch.nn.functional import logsigmoid
 
-from nvpkit.bijections.base import Bijection
+from nvpkit.bijections.base import Bijection, check_count
 
 
 class Dequantize(Bijection):
@@ -29,8 +29,7 @@ class Dequantize(Bijection):
 
     def __init__(self, levels=256, q=None):
         super().__init__()
-        if isinstance(levels, bool) or not isinstance(levels, int) or levels < 2:
-            raise ValueError(f"levels must be an integer of at least 2, got {levels!r}")
+        check_count("levels", levels, least=2)
         self.levels = levels
         self.q = q
         # An empty buffer that .double() and .to() change: it says in which dtype integers come out.

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from nvpkit.bijections.base import Bijection, check_vector
+from nvpkit.bijections.base import Bijection, check_count, check_vector
 
 
 class Scaling(Bijection):
@@ -21,6 +21,7 @@ class Scaling(Bijection):
 
     def __init__(self, dim):
         super().__init__()
+        check_count("dim", dim)
         self.s = nn.Parameter(torch.zeros(dim))
 
     def forward(self, x, context=None):

@@ -2,7 +2,7 @@
 
 from torch.nn import functional
 
-from nvpkit.bijections.base import Bijection, check_image
+from nvpkit.bijections.base import Bijection, check_count, check_image
 from nvpkit.errors import ShapeError
 
 
@@ -23,8 +23,7 @@ class Squeeze(Bijection):
 
     def __init__(self, factor=2):
         super().__init__()
-        if isinstance(factor, bool) or not isinstance(factor, int) or factor < 2:
-            raise ValueError(f"factor must be an integer of at least 2, got {factor!r}")
+        check_count("factor", factor, least=2)
         self.factor = factor
 
     def forward(self, x, context=None):

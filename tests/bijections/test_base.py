@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from nvpkit.bijections import Bijection, Chain, Scaling
+from nvpkit.bijections import ActNorm, AffineCoupling, BatchNorm, Bijection, Chain, Scaling, Squeeze, half_mask
 from nvpkit.errors import InverseNotAvailable
+from nvpkit.nets import MLP
 
 
 class Shift(Bijection):
@@ -57,3 +58,35 @@ def test_scaling_keeps_the_scale_of_an_entry_that_never_changes():
     assert scaling.s[1] < 0
     with pytest.raises(ValueError, match="two samples"):
         scaling.initialise(torch.zeros(1, 2))
+
+
+def test_initialise_hands_the_context_on():
+    x, context = torch.randn(1500, 2), 3 * torch.randn(1500, 1)
+    coupling = AffineCoupling(half_mask(2), MLP(1, 2, 8, "tanh", context_dim=1))
+    coupling.net.layers[-1].weight.data *= 5
+    chain = Chain([coupling, ActNorm(2)])
+    chain.initialise(x, context)
+    z, _ = chain(x, context)
+    torch.testing.assert_close(z.mean(0), torch.zeros(2), rtol=0, atol=1e-5)
+    torch.testing.assert_close(z.std(0, correction=0), torch.ones(2))
+
+
+def test_initialise_leaves_modes_as_they_were_and_statistics_as_it_set_them():
+    # 1,001 rows: no part may be a single row, of which batch norm could make nothing.
+    x, chain = 5 * torch.randn(1001, 2), Chain([BatchNorm(2), BatchNorm(2), ActNorm(2)])
+    chain.layers[1].eval()
+    chain.initialise(x)
+    assert [layer.training for layer in chain.layers] == [True, False, True]
+    torch.testing.assert_close(chain.layers[0].running_var, x.var(0, correction=0))
+    torch.testing.assert_close(chain.layers[1].running_var, torch.ones(2), rtol=0, atol=1e-4)
+
+
+def test_a_chain_knows_the_shape_of_its_latent():
+    assert Chain([Squeeze(), ActNorm(4), Squeeze()]).output_shape((1, 8, 12)) == (16, 2, 3)
+
+
+def test_layers_that_set_themselves_from_data_do_not_do_so_under_compile():
+    layer, x = Chain([ActNorm(2), BatchNorm(2)]), 3 * torch.randn(8, 2)
+    z, _ = torch.compile(layer, backend="eager", fullgraph=True)(x)
+    assert not layer.layers[0].initialised
+    torch.testing.assert_close(z, BatchNorm(2)(x)[0])
