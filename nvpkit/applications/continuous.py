@@ -28,7 +28,10 @@ def continuous(flow):
     if len(layers) == 1:
         raise ValueError("the flow is a Dequantize alone: there is no density behind it")
     rest = Flow(Chain(layers[1:]), flow.base, event_shape=flow.event_shape)
-    return layers[0], rest.train(flow.training)
+    # The new wrappers alone: the layers keep the mode that each is in.
+    for wrapper in (rest, rest.bijection, rest.bijection.layers):
+        wrapper.training = flow.training
+    return layers[0], rest
 
 
 def _flattened(bijection):

@@ -35,6 +35,7 @@ def known_pixels(region, shape, generator=None):
         hidden[torch.randperm(height * width, generator=generator)[:count]] = True
         hidden = hidden.reshape(height, width)
     else:
+        above, beside = (height + 2) // 4, (width + 2) // 4
         hidden = {
             "top": row < height // 2,
             "bottom": row >= height // 2,
@@ -42,8 +43,8 @@ def known_pixels(region, shape, generator=None):
             "right": column >= width // 2,
             "even": (row * width + column) % 2 == 0,
             "odd": (row * width + column) % 2 == 1,
-            "middle_rows": (row >= height // 4) & (row < height - height // 4),
-            "middle_columns": (column >= width // 4) & (column < width - width // 4),
+            "middle_rows": (row >= above) & (row < height - above),
+            "middle_columns": (column >= beside) & (column < width - beside),
         }[region]
     return (~hidden).expand(tuple(shape)).clone()
 

@@ -29,6 +29,9 @@ def animate_movement(states, alt, labels=None, limits=None, label="layer", secon
     labels = stage_names(len(states)) if labels is None else list(labels)
     if len(labels) != len(states):
         raise ValueError(f"{len(states)} states need as many labels, got {len(labels)}")
+    if states.ndim == 4:
+        # A line of 64 points is smooth at this size.
+        states = states[:, :, torch.linspace(0, states.shape[2] - 1, min(64, states.shape[2])).round().long()]
     left, right, bottom, top = limits = box(limits) if limits is not None else surrounding(states)
     # 0 to 65535 is three times the picture; what goes farther is out of sight.
     low, size = states.new_tensor([left, bottom]), states.new_tensor([right - left, top - bottom])

@@ -67,7 +67,8 @@ def _plane(ax, z, base, color):
                linestyles="solid")  # fmt: skip
     dot = Line2D([], [], color=color, marker="o", linestyle="", markersize=3, label="latents")
     line = Line2D([], [], color=VERMILLION, label=f"{base}: 50, 90, 99 %")
-    ax.legend(handles=[dot, line], frameon=False, loc="upper left", fontsize="small")
+    ax.legend(handles=[dot, line], loc="upper left", fontsize="small", framealpha=0.9, edgecolor="none")
+    ax.set_ylim(min(-reach, float(z[:, 1].min())), max(1.25 * reach, float(z[:, 1].max())))  # room for the legend
     ax.set_aspect("equal", adjustable="datalim")
     ax.set_xlabel("$z_1$")
     ax.set_ylabel("$z_2$")

@@ -59,8 +59,9 @@ def movement(states, axes=None, titles=None, limits=None):
                 ax.plot(*line.T.numpy(), color=(BLUE, ORANGE)[i % 2], linewidth=0.7)
         ax.set(xlim=(left, right), ylim=(bottom, top), aspect="equal")
         ax.set_title(title)
-    for ax in axes[1:]:
-        ax.tick_params(labelleft=False)
+    for ax in axes:
+        spec = ax.get_subplotspec()
+        ax.tick_params(labelleft=spec is None or spec.is_first_col(), labelbottom=True)
     return axes
 
 
@@ -100,8 +101,8 @@ def direction_groups(points, count=6):
 def _panels(count):
     import matplotlib.pyplot as plt
 
-    columns = min(count, 5)
-    rows = -(-count // columns)
+    rows = -(-count // 5)
+    columns = -(-count // rows)
     size = (2.3 * columns, 2.5 * rows)
     figure, axes = plt.subplots(rows, columns, figsize=size, layout="constrained", facecolor="white", squeeze=False)
     for ax in axes.ravel()[count:]:
