@@ -161,6 +161,10 @@ class FlowDistribution(Distribution):
     arg_constraints = {}  # noqa: RUF012
 
     def __init__(self, flow, context=None, batch_shape=None, validate_args=None):
+        if context is not None and not isinstance(context, torch.Tensor):
+            raise TypeError(f"context must be a torch.Tensor, got {type(context).__name__}: use torch.as_tensor")
+        if context is not None and context.ndim == 0:
+            raise ShapeError("expected context of shape (..., W), got ()")
         self.flow, self.context = flow, context
         rows = torch.Size() if context is None else context.shape[:-1]
         batch_shape = rows if batch_shape is None else torch.Size(batch_shape)
@@ -177,7 +181,8 @@ class FlowDistribution(Distribution):
         return constraints.independent(entries, len(self.event_shape))
 
     def expand(self, batch_shape, _instance=None):
-        if torch.broadcast_shapes(self.batch_shape, batch_shape) != torch.Size(batch_shape):
+        own, wanted = self.batch_shape, tuple(batch_shape)
+        if len(own) > len(wanted) or any(n not in (1, m) for n, m in zip(reversed(own), reversed(wanted))):
             raise ShapeError(f"a batch of shape {tuple(self.batch_shape)} does not expand to {tuple(batch_shape)}")
         context = None if self.context is None else self.context.expand(*batch_shape, self.context.shape[-1])
         return FlowDistribution(self.flow, context, batch_shape, validate_args=False)

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from nvpkit import Flow, ShapeError
+from nvpkit import Flow, ShapeError, models
 from nvpkit.bijections import AdditiveCoupling, Chain, Dequantize, Scaling, half_mask
 from nvpkit.distributions import standard_logistic, standard_normal
 from nvpkit.metrics import grid_integral
@@ -166,6 +166,61 @@ def test_under_compile_the_door_is_open_and_the_graph_is_one():
     x = torch.randn(3, 2)
     torch.testing.assert_close(compiled(x), flow.log_prob(x))
     assert compiled(x * math.nan).isnan().all()
+
+
+def test_data_that_were_looked_at_once_are_trusted():
+    flow, bad = make_flow(), torch.full((1, 2), math.nan)
+    with pytest.raises(ValueError, match="row 0"):
+        flow.check(bad)
+    with flow.trusted():
+        assert flow.log_prob(bad).isnan().all()
+        assert flow.log_prob(torch.zeros(1, 2, dtype=torch.uint8)).dtype == torch.float32
+    with pytest.raises(ValueError, match="row 0"):
+        flow.log_prob(bad)
+    assert flow.check(torch.zeros(1, 2)) is None
+
+
+@pytest.mark.parametrize("temperature", [-1.0, math.nan, math.inf])
+def test_a_temperature_is_a_factor(temperature):
+    with pytest.raises(ValueError, match="temperature is a finite factor"):
+        make_flow().sample(3, temperature=temperature)
+
+
+@pytest.mark.parametrize(
+    ("context", "error", "message"),
+    [
+        (torch.randn(3, 2), ShapeError, r"4 samples need a context of 4 rows, got shape \(3, 2\)"),
+        (torch.randn(4), ShapeError, r"context of 4 rows, got shape \(4,\)"),
+        (torch.randn(4, 3), ShapeError, r"\(4, 2\), got \(4, 3\)"),
+        (torch.randint(3, (4, 2)), ValueError, r"context is torch\.int64: call context\.to\(torch\.float32\)"),
+        (torch.full((4, 2), math.nan), ValueError, "context holds NaN"),
+        (None, ValueError, "context_dim=2"),
+        ([[0.0, 0.0]] * 4, TypeError, "context must be a torch.Tensor"),
+    ],
+)
+def test_a_context_that_does_not_fit_is_named(context, error, message):
+    flow = models.real_nvp(2, n_layers=2, hidden=8, context_dim=2).eval()
+    for call in (
+        lambda: flow.log_prob(torch.zeros(4, 2), context),
+        lambda: flow.inverse(torch.zeros(4, 2), context),
+        lambda: flow.sample(4, context),
+        lambda: flow.sample_and_log_prob(4, context),
+    ):
+        with pytest.raises(error, match=message):
+            call()
+
+
+def test_samples_and_their_density_under_a_context():
+    flow = models.real_nvp(2, n_layers=2, hidden=8, context_dim=2).eval()
+    with torch.no_grad():
+        for parameter in flow.parameters():
+            parameter.copy_(0.3 * torch.randn(parameter.shape))
+    context = torch.randn(6, 2)
+    x, log_prob = flow.sample_and_log_prob(6, context, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(log_prob, flow.log_prob(x, context))
+    again = flow.sample(6, context, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(x, again)
+    assert not torch.allclose(flow.log_prob(x, context.flip(0)), log_prob)
 
 
 @pytest.mark.parametrize("n", [0, -1, 2.0, True])

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from nvpkit import Bijection, CheckpointError, Flow, models
+from nvpkit import Bijection, Flow, models
 from nvpkit.bijections import AdditiveCoupling, Chain, Scaling, half_mask
 from nvpkit.data import moons, parabola
 from nvpkit.distributions import random_gaussian_mixture, standard_normal
@@ -151,101 +151,6 @@ def test_validating_changes_nothing_and_takes_distributions():
     a = quietly(noisy[0], x, validation=x, validate_every=3)
     b = quietly(noisy[1], x)
     assert a.loss == b.loss
-
-
-class Stops(Exception):
-    pass
-
-
-class StopsAfter:
-    """Data that fails at a certain step, as a killed session does."""
-
-    def __init__(self, data, calls):
-        self.data, self.calls = data, calls
-
-    def sample(self, n, generator=None):
-        self.calls -= 1
-        if self.calls < 0:
-            raise Stops
-        return self.data.sample(n, generator)
-
-
-@pytest.mark.parametrize("broken_at", [7, 10, 13])
-def test_an_interrupted_run_resumes_bit_for_bit(tmp_path, broken_at):
-    settings = {"steps": 20, "validate_every": 5, "validation": parabola().sample(100), "seed": 3, "lr": 1e-2}
-    whole, broken, path = small(dropout=0.1), small(dropout=0.1), tmp_path / "run.pt"
-    expected = quietly(whole, parabola(), **settings)
-    with pytest.raises(Stops):
-        quietly(broken, StopsAfter(parabola(), broken_at), checkpoint=path, **settings)
-    fresh = small(seed=99, dropout=0.1)  # the weights come from the file
-    resumed = quietly(fresh, parabola(), checkpoint=path, resume=True, **settings)
-    assert resumed.loss == expected.loss
-    assert resumed.validation == expected.validation
-    assert resumed.best_step == expected.best_step
-    assert same(state(fresh), state(whole))
-
-
-def test_epochs_of_a_tensor_resume_bit_for_bit_too(tmp_path):
-    data, path = torch.randint(17, (30, 4)), tmp_path / "run.pt"
-    make = lambda: (torch.manual_seed(0), models.nice(4, hidden=8, levels=17))[1]  # noqa: E731
-    whole, broken = make(), make()
-    expected = quietly(whole, data, validate_every=4, batch_size=8)
-    calls = iter(range(9))
-    original = broken.log_prob
-    broken.log_prob = lambda x: (next(calls), original(x))[1]
-    with pytest.raises(StopIteration):
-        quietly(broken, data, validate_every=4, batch_size=8, checkpoint=path)
-    fresh = make()
-    resumed = quietly(fresh, data, validate_every=4, batch_size=8, checkpoint=path, resume=True)
-    assert resumed.loss == expected.loss
-    assert same(state(fresh), state(whole))
-
-
-def test_resume_without_a_file_starts_and_with_a_finished_one_ends(tmp_path):
-    path, flow = tmp_path / "run.pt", small()
-    first = quietly(flow, parabola(), checkpoint=path, resume=True)
-    trained = state(flow)
-    again = quietly(small(seed=5), parabola(), checkpoint=path, resume=True)
-    assert again.loss == first.loss
-    flow = small(seed=5)
-    quietly(flow, parabola(), checkpoint=path, resume=True)
-    assert same(state(flow), trained)
-    assert [p.name for p in tmp_path.iterdir()] == ["run.pt"]
-
-
-@pytest.mark.parametrize("damage", [b"", b"not a checkpoint", "truncated"])
-def test_a_damaged_checkpoint_is_named(tmp_path, damage):
-    path = tmp_path / "run.pt"
-    quietly(small(), parabola(), checkpoint=path)
-    path.write_bytes(path.read_bytes()[:500] if damage == "truncated" else damage)
-    with pytest.raises(CheckpointError, match=r"run\.pt is (empty|damaged)"):
-        quietly(small(), parabola(), checkpoint=path, resume=True)
-
-
-def test_a_checkpoint_of_another_training_is_refused(tmp_path):
-    path = tmp_path / "run.pt"
-    quietly(small(), parabola(), checkpoint=path)
-    with pytest.raises(CheckpointError, match="other settings"):
-        quietly(small(), parabola(), checkpoint=path, resume=True, lr=0.5)
-    with pytest.raises(CheckpointError, match="does not belong to this flow"):
-        quietly(models.nice(3), torch.randn(9, 3), checkpoint=path, resume=True)
-
-
-def test_an_interrupted_write_leaves_the_old_checkpoint(tmp_path, monkeypatch):
-    path = tmp_path / "run.pt"
-    quietly(small(), parabola(), checkpoint=path)
-    before = path.read_bytes()
-
-    def half(state, partial):
-        with open(partial, "wb") as file:
-            file.write(b"half")
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(torch, "save", half)
-    with pytest.raises(KeyboardInterrupt):
-        quietly(small(), parabola(), checkpoint=path)
-    assert path.read_bytes() == before
-    assert [p.name for p in tmp_path.iterdir()] == ["run.pt"]
 
 
 class Poisoned:
