@@ -55,7 +55,8 @@ class VariationalNoise(nn.Module):
         inside = torch.finfo(x.dtype).eps
         start = torch.logit(self._enter(noise).clamp(inside, 1 - inside))
         y, log_det = self.flow(start, self._features(x))
-        u = torch.sigmoid(y)
+        # Far out the sigmoid rounds to 0 or 1, which are not inside.
+        u = torch.sigmoid(y).clamp(torch.finfo(y.dtype).tiny, 1 - inside / 2)
         return self._leave(u), (_log_slope(start) - _log_slope(y)).flatten(1).sum(1) - log_det
 
     def log_prob(self, u, x):

@@ -77,6 +77,15 @@ def test_log_dets_cancel_for_the_same_noise(shape):
     torch.testing.assert_close(log_det + opposite, torch.zeros(4, dtype=torch.float64), rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_u_stays_strictly_inside_even_where_the_sigmoid_rounds(dtype):
+    q, x = noise((1, 2, 2), scale=5.0).to(dtype), integers(500, (1, 2, 2)).to(dtype)
+    u, log_q = q(x)
+    assert bool(((u > 0) & (u < 1)).all())
+    assert bool(torch.isfinite(log_q).all())
+    assert bool(torch.isfinite(q.log_prob(u, x)).all())
+
+
 def test_the_noise_is_fresh_and_reaches_gradients():
     layer, x = Dequantize(17, noise((1, 2, 2))).double(), integers(4, (1, 2, 2))
     assert not torch.equal(layer(x)[0], layer(x)[0])
