@@ -15,6 +15,7 @@ from nvpkit.training.capture import WARM_UP, CapturedStep, should_capture
 from nvpkit.training.diagnosis import find_culprit
 from nvpkit.training.flat import FlatParameters
 from nvpkit.training.precision import bfloat16_conditioners
+from nvpkit.training.run import LOOK_EVERY
 from nvpkit.training.step import Step, make_optimizer
 
 CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
@@ -240,22 +241,23 @@ def test_weights_inside_a_net_a_gradient_a_base_and_a_batch_are_told_apart():
     assert all(not module._forward_hooks for module in flow.modules())
 
 
+class FromThenOn:
+    """Good batches, then batches times a factor."""
+
+    def __init__(self, good, target, factor):
+        self.left, self.target, self.factor = good, target, factor
+
+    def sample(self, n, generator=None):
+        self.left -= 1
+        return self.target.sample(n, generator) * (1 if self.left >= 0 else self.factor)
+
+
 def test_the_weights_that_met_a_bad_batch_are_kept_and_exploded_ones_are_not():
-    class Bad:
-        """Good batches, then one far out."""
-
-        def __init__(self, good):
-            self.left = good
-
-        def sample(self, n, generator=None):
-            self.left -= 1
-            return parabola().sample(n, torch.Generator().manual_seed(self.left)) * (1 if self.left >= 0 else 1e30)
-
     flow, reference = affine(2, [BatchNorm(2)]), affine(2, [BatchNorm(2)])
     settings = {"schedule": "constant", "warm_up": 1}
-    quietly(reference, Bad(13), steps=13, **settings)
+    quietly(reference, FromThenOn(13, parabola(), 1e30), steps=13, **settings)
     with pytest.raises(FloatingPointError, match="at step 14"):
-        quietly(flow, Bad(13), steps=200, **settings)
+        quietly(flow, FromThenOn(13, parabola(), 1e30), steps=200, **settings)
     assert all(torch.equal(ours, theirs) for ours, theirs in zip(flow.parameters(), reference.parameters()))
     assert all(torch.isfinite(value).all() for value in flow.state_dict().values() if value.is_floating_point())
     with pytest.raises(FloatingPointError, match="at step 2"):
@@ -288,6 +290,23 @@ def test_after_a_bad_batch_no_step_moves_the_weights():
     run.step(x, None)
     assert torch.equal(run.flat.vectors[0], after)
     assert run.step.stopped == 1
+
+
+def test_looking_late_at_the_losses_changes_nothing(monkeypatch):
+    """What a GPU does, on a CPU: seven steps are made before anyone looks at their losses."""
+    results = []
+    for look_every in (1, 7):
+        monkeypatch.setitem(LOOK_EVERY, "cpu", look_every)
+        flow = affine(2, [BatchNorm(2)])
+        settings = {"steps": 40, "average": 0.9, "validate_every": 9}
+        history = quietly(flow, parabola(), validation=parabola(), **settings)
+        with pytest.raises(FloatingPointError, match=r"at step 19, the batch itself"):
+            quietly(flow, FromThenOn(18, parabola(), torch.nan), validation=parabola().sample(9), **settings)
+        assert all(torch.isfinite(value).all() for value in flow.state_dict().values() if value.is_floating_point())
+        results.append((history, [p.detach().clone() for p in flow.parameters()]))
+    (one, weights), (other, as_late) = results
+    assert (one.loss, one.validation, one.best_step) == (other.loss, other.validation, other.best_step)
+    assert all(torch.equal(early, late) for early, late in zip(weights, as_late))
 
 
 def test_when_to_capture():

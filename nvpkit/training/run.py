@@ -20,7 +20,7 @@ from nvpkit.training.state import save_training
 from nvpkit.training.step import Step, make_optimizer, set_lr
 
 KEEP_EVERY = 10  # steps between two copies of the weights to fall back on
-LOOK_EVERY = 50  # steps between two looks at a GPU's losses: looking means waiting for it
+LOOK_EVERY = {"cpu": 1}  # steps between two looks at the losses; on a GPU, where looking means waiting, 50
 
 
 class Run:
@@ -51,14 +51,14 @@ class Run:
     def go(self, batches, held_out, checkpoint, progress, max_seconds):
         """Run from where the history ends to the last step, the end of patience, or the end of the time."""
         steps, every = self.settings["steps"], self.settings["every"]
-        look_every = 1 if self.device.type == "cpu" else LOOK_EVERY
+        look_every = LOOK_EVERY.get(self.device.type, 50)
         begun, before = time.perf_counter(), self.history.seconds
         done = len(self.history.loss)
         self.figures = torch.zeros(look_every, 2, dtype=self.flat.vectors[0].dtype, device=self.device)
         self.unseen, self.last_good = [], None
         # Two copies in turn: one known to be good, one that the next look may confirm.
         self.good, self.candidate = ([tensor.clone() for tensor in self.live] for _ in range(2))
-        self.candidate_is_new = False
+        self.candidate_is_new, self.kept_at, self.looks_late = False, done, look_every > 1
         self.flow.train()
         # stdout, not stderr: what a notebook writes to stderr can cost a student points.
         with tqdm(initial=done, total=steps, disable=not progress, file=sys.stdout, mininterval=0.5) as bar:
@@ -86,12 +86,12 @@ class Run:
         self.history.ended = "steps" if done == steps else "patience"
 
     def _advance(self, step, batch):
-        if step % KEEP_EVERY == 0 and not self.unseen:
+        if not self.unseen and step - self.kept_at >= KEEP_EVERY:
             copy(self.candidate, self.live)
-            self.candidate_is_new = True
+            self.candidate_is_new, self.kept_at = True, step
         share = factor(self.schedule, step, self.settings["steps"], self.settings["warm_up"])
         set_lr(self.optimizer, self.settings["lr"] * share)
-        noise = torch.get_rng_state() if self.device.type == "cpu" else None
+        noise = None if self.looks_late else torch.get_rng_state()
         try:
             result = self.step(*batch)
         except RuntimeError as error:
@@ -103,7 +103,7 @@ class Run:
             result = self.step(*batch)
         self.figures[len(self.unseen)].copy_(result)
         self.unseen.append((step, batch, noise))
-        if self.average is not None and self.device.type != "cpu":
+        if self.average is not None and self.looks_late:
             self.average.update(step + 1)
 
     def _look(self, done):
@@ -116,7 +116,7 @@ class Run:
             self.last_good = batch
         if self.candidate_is_new:
             self.good, self.candidate, self.candidate_is_new = self.candidate, self.good, False
-        if self.average is not None and self.device.type == "cpu":
+        if self.average is not None and not self.looks_late:
             self.average.update(done)
         return len(unseen)
 
