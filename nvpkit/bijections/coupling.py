@@ -15,8 +15,9 @@ class Coupling(Bijection):
 
     ``mask`` is 1 where a value is kept. With a mask (D,) the layer takes vectors (B, D) and the net sees the kept
     entries alone, in their order, and emits ``numbers`` values for each of the others: nothing is multiplied by zero.
-    With a mask (1, H, W), (C, 1, 1) or (C, H, W) it takes images (B, C, H, W); the net sees mask * x and emits
-    ``numbers`` * C channels. With a context the layer calls ``net(x, context)``. A subclass says how entries move.
+    The same mask, of length C, takes images (B, C, H, W) by their channels. With a mask (1, H, W), (C, 1, 1) or
+    (C, H, W) the layer takes images as the paper does: the net sees mask * x and emits ``numbers`` * C channels. With a
+    context the layer calls ``net(x, context)``. A subclass says how entries move.
     """
 
     numbers = 1
@@ -67,8 +68,8 @@ class Coupling(Bijection):
         return self.together(parts), z.new_zeros(len(z)) if s is None else -s.sum(1)
 
     def apart(self, x):
-        """Return the two blocks of x (B, D); they are views of x where its mask is made of blocks."""
-        if x.ndim != 2 or x.shape[1] != len(self.mask):
+        """Return the two blocks of x (B, D) or (B, D, H, W); they are views of x where the mask is made of blocks."""
+        if x.ndim not in (2, 4) or x.shape[1] != len(self.mask):
             raise ShapeError(f"{type(self).__name__} expects shape (B, {len(self.mask)}), got {tuple(x.shape)}")
         return (x if self.order is None else x.index_select(1, self.order)).split_with_sizes(self._sizes, 1)
 
@@ -78,9 +79,12 @@ class Coupling(Bijection):
         return x if self.back is None else x.index_select(1, self.back)
 
     def move(self, parts, context=None, inverse=False):
-        """Move the block that is not kept; return both blocks and the log-scales s (B, others) of forward, or None."""
+        """Move the block that is not kept; return both blocks and the log-scales s (B, ...) of forward, or None."""
         kept, others = parts if self._keeps_first else (parts[1], parts[0])
-        others, s = self._move(others, self._ask(kept, context, (kept.shape[0], self._emits)), None, inverse)
+        emitted = self._ask(kept, context, (kept.shape[0], self._emits, *kept.shape[2:]))
+        others, s = self._move(others, emitted, None, inverse)
+        if s is not None and s.ndim == 4:
+            s = s.flatten(1)
         return ((kept, others) if self._keeps_first else (others, kept)), s
 
     def _image(self, x, context, inverse):
@@ -141,8 +145,9 @@ class AdditiveCoupling(Coupling):
 class AffineCoupling(Coupling):
     """z = x on the kept entries, z = x exp(s) + t on the others, with (s, t) from one net (Real NVP, equation 7).
 
-    Vectors: ``mask`` (D,), ``net`` maps the kept entries (B, kept) to (B, 2 (D - kept)). Images: ``mask`` (1, H, W),
-    (C, 1, 1) or (C, H, W), ``net`` maps mask * x (B, C, H, W) to (B, 2C, H, W). s comes first, then t. The log-scale is
+    Vectors: ``mask`` (D,), ``net`` maps the kept entries (B, kept) to (B, 2 (D - kept)); a mask of length C couples the
+    channels of images (B, C, H, W) in the same way. Images: ``mask`` (1, H, W), (C, 1, 1) or (C, H, W), ``net`` maps
+    mask * x (B, C, H, W) to (B, 2C, H, W). s comes first, then t. The log-scale is
     bounded, since exp overflows and steep layers cannot be undone: s = m tanh(raw / m) with m = ``max_log_scale``.
     With ``max_log_scale=None`` it is s = gain tanh(raw), with one learned ``gain`` that starts at 2. log_det is the sum
     of s over every entry that moves (Real NVP, equation 6). With a context the layer calls ``net(kept, context)``.

@@ -136,6 +136,9 @@ CASES = [
     Case("affine checkerboard", lambda: affine_image(2, checkerboard_mask(3, 5, 1)), (2, 3, 5)),
     Case("affine checkerboard, one channel", lambda: affine_image(1, checkerboard_mask(5, 3, 0), None), (1, 5, 3)),
     Case("affine channels", lambda: affine_image(3, channel_mask(3, 0)), (3, 3, 2), free=(1, 2)),
+    Case(
+        "affine channels, compact", lambda: AffineCoupling(half_mask(3, 1), Conv(1, 4)), (3, 3, 2), free=(1, 2)
+    ),
     Case("affine pixels", lambda: affine_image(2, (torch.arange(30) % 3 == 0).view(2, 3, 5)), (2, 3, 5)),
     Case(
         "affine image with context",
@@ -146,6 +149,12 @@ CASES = [
     ),
     Case("scaling", lambda: Scaling(5), (5,)),
     Case("chain", lambda: stack(5), (5,)),
+    Case(
+        "coupling chain, channels",
+        lambda: CouplingChain([AffineCoupling(half_mask(4, i % 2), Conv(2, 4)) for i in range(2)]),
+        (4, 3, 2),
+        free=(1, 2),
+    ),
     Case("coupling chain", lambda: CouplingChain([affine(half_mask(5, i % 2)) for i in range(3)]), (5,)),
     Case("chain of chains", lambda: Chain([Chain([Scaling(4)]), Chain([additive(alternating_mask(4, 0))])]), (4,)),
     Case("actnorm", lambda: ActNorm(5), (5,)),
