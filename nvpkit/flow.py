@@ -58,8 +58,8 @@ class Flow(nn.Module):
         """
         if not (math.isfinite(temperature) and temperature >= 0):
             raise ValueError(f"temperature is a finite factor of at least 0, got {temperature!r}")
-        x, _ = self.bijection.inverse(temperature * self._draw(n, context, generator), context)
-        return x
+        z = self._draw(n, context, generator)
+        return self.bijection.inverse(z if temperature == 1 else temperature * z, context)[0]
 
     def sample_and_log_prob(self, n, context=None, generator=None):
         """Return n samples and their log-density; gradients reach the parameters through both."""
@@ -98,8 +98,17 @@ class Flow(nn.Module):
     @property
     def dtype(self):
         """The float dtype that results have."""
+        return self._like.dtype
+
+    @property
+    def device(self):
+        """The device that the flow is on."""
+        return self._like.device
+
+    @property
+    def _like(self):
         tensors = (t for group in (self.parameters(), self.buffers()) for t in group if t.is_floating_point())
-        return next(tensors, torch.empty(0)).dtype
+        return next(tensors, torch.empty(0))
 
     @property
     def levels(self):
@@ -201,7 +210,7 @@ class FlowDistribution(Distribution):
         rows = shape[: len(shape) - len(self.event_shape)]
         n = math.prod(rows)
         if n == 0:
-            return torch.empty(shape, dtype=self.flow.dtype)
+            return torch.empty(shape, dtype=self.flow.dtype, device=self.flow.device)
         context = self._rows_of_context(rows)
         return self.flow.bijection.inverse(self.flow._draw(n, context, None), context)[0].reshape(shape)
 
