@@ -93,7 +93,7 @@ class Animation:
         page = (
             f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>'
             '<meta name="viewport" content="width=device-width"></head>\n<body style="font-family:sans-serif;'
-            f'color:#000;background:#fff"><main>{self.html}</main></body></html>\n'
+            f'color:#000;background:#fff"><main><h1>{html.escape(title)}</h1>{self.html}</main></body></html>\n'
         )
         write_atomically(path, lambda draft: draft.write_text(page, encoding="utf-8"))
 

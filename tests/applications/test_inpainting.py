@@ -115,14 +115,15 @@ def test_the_climb_from_samples_is_higher_and_nearer_the_truth_than_nices_at_its
     truth = digits[:40]
     damaged = torch.where(BOTTOM, truth, torch.randint(0, 17, truth.shape).to(truth.dtype))
     start = measures(digits_flow, truth, damaged)
-    nice = [measures(digits_flow, truth, inpaint_nice(digits_flow, damaged, BOTTOM, scale=s)) for s in (1, 0.01, 0.001)]
+    scales = (1, 0.01, 0.003, 0.001)
+    nice = [measures(digits_flow, truth, inpaint_nice(digits_flow, damaged, BOTTOM, scale=s)) for s in scales]
     # The paper's own step overshoots on this flow; a thousandth of it climbs.
-    assert nice[0][0] < start[0] < nice[2][0]
+    assert nice[0][0] < start[0] < nice[-1][0]
     better = measures(digits_flow, truth, inpaint(digits_flow, damaged, BOTTOM))
-    # Measured: -85 nats against -100 or less, an error of .24 against .27 or more.
+    # Three seeds gave -86 to -83 nats against -94 or less, and an error of .22 to .23 against .27 or more.
     assert better[0] > max(log_prob for log_prob, _ in nice) + 5
     assert better[0] > measures(digits_flow, truth, truth)[0]
-    assert better[1] < min(error for _, error in nice) - 0.005
+    assert better[1] < min(error for _, error in nice) - 0.02
 
 
 def test_more_starts_climb_at_least_as_high(digits_flow, digits):
