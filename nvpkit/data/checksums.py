@@ -36,6 +36,14 @@ ACCEPTED = {
     ],
     "USPS/usps.t.bz2": ["a9c0164e797d60142a50604917f0baa604f326e9a689698763793fa5d12ffc4e"],
     "CIFAR10/cifar10_subset.npz": ["b0a7228d346a02438ac56d476c802315012429b5c05e4855dc4f25173cc92853"],
+    "textures/bark_bark014.png": ["d7794822fe7fb99df83a2a88aee2929f74e83e828cfee29a7efdb8b7a3bbedee"],
+    "textures/mosaic_facade005.png": ["271b3b94073d1477334f940ddbbadbe577a3736117837bf2f9ca2b024c02dd72"],
+    "textures/onyx_onyx003.png": ["43d3976edfa902dcc23d94bc90d40b4b3dd4dc976f50ff74d04760649ebee2b3"],
+    "textures/rust_metal053c.png": ["7b4cffe4bd7fe8f4e1422e3cafd468804ecf55eb9c10359d108c1e6ae65f6ccb"],
+    "textures/slate_rock058.png": ["59878b060903a8390635a6d563efa79dbd7780ccf89f6ef248b94339806c8f23"],
+    "textures/stonewall_bricks102.png": ["ba8e3ea3d9892441b14c1d5b742b6299da8c854df166637902e100860f2d0d62"],
+    "textures/tiles_long_white.png": ["9523c343cce13ba3d0ac56da3e521f13f77f83bac8a0a6b95726a46918b2c449"],
+    "textures/wood_rosewood_veneer1.png": ["1aa790955367b9e80e078ab9e76036d0501448e8e5a863bd5ae0533868c8d875"],
 }
 
 NOTES = {

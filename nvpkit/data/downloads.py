@@ -1,18 +1,24 @@
 """Fetch an image data set through torchvision: into a folder of its own first, moved into place when it is complete."""
 
+import contextlib
 import os
+import socket
 import tempfile
 from pathlib import Path
 
 from nvpkit.data.images import EMBEDDED, SETS, _check_name, available, images, search_folders
 from nvpkit.errors import DatasetNotFound
 
+# Seconds that a connection waits for the next bytes; torchvision itself would wait for ever.
+PATIENCE = 30
+
 
 def download(name, root=None):
     """Fetch ``name`` into ``root`` (or $NVPKIT_DATA, or the user's cache folder) and return that folder.
 
-    torchvision fetches the files, shows progress and compares the official checksums. Files that are there and sound
-    stay. An interrupted download leaves nothing behind. Raises DatasetNotFound when the files cannot be had.
+    torchvision fetches the files, shows a bar with bytes and time left for each, and compares the official checksums.
+    Files that are there and sound stay. An interrupted download leaves nothing behind, and one that stalls ends after
+    half a minute. Raises DatasetNotFound when the files cannot be had.
 
     >>> download("digits") is None   # installed with the package
     True
@@ -26,7 +32,8 @@ def download(name, root=None):
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".partial-", dir=folder) as partial:
-            _fetch(name, Path(partial))
+            with _patience():
+                _fetch(name, Path(partial))
             _move(Path(partial), folder)
     except (OSError, RuntimeError) as error:
         # urllib's errors are OSErrors; torchvision raises RuntimeError when every mirror failed or a sum is wrong.
@@ -59,6 +66,16 @@ def _fetch(name, partial):
     target.mkdir(exist_ok=True)
     for train in (True, False):
         getattr(datasets, kind[name])(target, train=train, download=True)
+
+
+@contextlib.contextmanager
+def _patience():
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(PATIENCE)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
 
 
 def _move(partial, folder):

@@ -51,7 +51,7 @@ def images(name, split, root=None, size=None):
     pixels = torch.tensor(np.ascontiguousarray(pixels), dtype=torch.uint8)
     pixels = pixels[:, None] if pixels.ndim == 3 else pixels.permute(0, 3, 1, 2).contiguous()
     if size is not None:
-        pixels = _resize(pixels, size)
+        pixels = resize(pixels, size)
     return pixels, torch.tensor(np.asarray(labels), dtype=torch.int64)
 
 
@@ -172,7 +172,8 @@ def _digits(split):
     return pixels[chosen], labels[chosen]
 
 
-def _resize(pixels, size):
+def resize(pixels, size):
+    """Return uint8 images (N, C, H, W) resized to (N, C, size, size) with antialiasing."""
     if isinstance(size, bool) or not isinstance(size, int) or size < 1:
         raise ValueError(f"size must be a positive integer, got {size!r}")
     resized = torch.nn.functional.interpolate(pixels.float(), (size, size), mode="bilinear", antialias=True)

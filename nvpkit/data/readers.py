@@ -22,16 +22,18 @@ def verify(root, relative):
     stat = path.stat()
     checksum = _checksum(str(path), relative, stat.st_size, stat.st_mtime_ns)
     if checksum is None:
-        name = Path(relative).parts[0].lower()
         raise DatasetNotFound(
             f"{path} is damaged or another file ({stat.st_size:,} bytes, its checksum is unknown): "
-            f"delete it, then run `nvpkit data download {NAMES.get(name, name)}` or copy the file again"
+            f"delete it, then {_remedy(relative)}copy the file again"
         )
     _announce(NOTES.get(checksum))
     return path
 
 
-NAMES = {"fashionmnist": "fashion_mnist"}
+def _remedy(relative):
+    folder = Path(relative).parts[0].lower()
+    name = {"fashionmnist": "fashion_mnist"}.get(folder, folder)
+    return "" if name == "textures" else f"run `nvpkit data download {name}` or "
 
 
 @functools.lru_cache

@@ -1,14 +1,23 @@
 """Downloads: through torchvision, whole or not at all, and a clear sentence without a network."""
 
+import gc
+import gzip
+import hashlib
+import http.server
+import re
 import shutil
+import socket
+import threading
 import urllib.error
+import warnings
 
+import numpy as np
 import pytest
 import torch
 import torchvision
 
 from nvpkit import DatasetNotFound, data
-from nvpkit.data import checksums
+from nvpkit.data import checksums, downloads
 
 
 @pytest.fixture
@@ -82,6 +91,105 @@ def test_a_file_that_is_not_the_official_one_is_not_taken_from_the_network(tmp_p
     assert list(tmp_path.iterdir()) == []
 
 
+class Mirror(http.server.BaseHTTPRequestHandler):
+    """Serves ``files``; ``fault`` says what goes wrong with the third of them."""
+
+    files, fault = {}, None
+
+    def do_HEAD(self):
+        self.send_response(200)
+        self.end_headers()
+
+    def do_GET(self):
+        content = self.files[self.path.lstrip("/")]
+        fault = self.fault if self.path.endswith("t10k-images-idx3-ubyte.gz") else None
+        if fault == "missing":
+            self.send_error(404)
+            return
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        if fault == "truncated":
+            content = content[: len(content) // 2]
+        if fault == "other bytes":
+            content = content[:-1] + bytes([content[-1] ^ 1])
+        self.wfile.write(content)
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def mirror(monkeypatch):
+    """A server on this machine with a small KMNIST, which torchvision takes for the official one."""
+    random = np.random.default_rng(0)
+    arrays = {
+        "train-images-idx3-ubyte": random.integers(0, 256, (300, 28, 28)),
+        "train-labels-idx1-ubyte": random.integers(0, 10, 300),
+        "t10k-images-idx3-ubyte": random.integers(0, 256, (200, 28, 28)),
+        "t10k-labels-idx1-ubyte": random.integers(0, 10, 200),
+    }
+    plain = {
+        name: bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">u4").tobytes() + array.astype(np.uint8).tobytes()
+        for name, array in arrays.items()
+    }
+    packed = {f"{name}.gz": gzip.compress(content) for name, content in plain.items()}
+    monkeypatch.setattr(Mirror, "files", packed)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Mirror)
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    kind = torchvision.datasets.KMNIST
+    monkeypatch.setattr(kind, "mirrors", [f"http://127.0.0.1:{server.server_port}/"])
+    sums = [(name, hashlib.md5(content).hexdigest()) for name, content in packed.items()]
+    monkeypatch.setattr(kind, "resources", sums)
+    for name, content in {**plain, **packed}.items():
+        monkeypatch.setitem(checksums.ACCEPTED, f"KMNIST/raw/{name}", [hashlib.sha256(content).hexdigest()])
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    yield Mirror, arrays
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_download_shows_bytes_and_time_left_and_arrives_whole(tmp_path, mirror, capfd):
+    _, arrays = mirror
+    assert data.download("kmnist", root=tmp_path) == tmp_path
+    shown = capfd.readouterr().err
+    # 207k/207k [00:00<00:00, 53.1MB/s], for each of the four files
+    assert len(re.findall(r"100%\|.*?\| ([\d.]+k?)/\1 \[\d\d:\d\d<\d\d:\d\d, .*?B/s\]", shown)) == 4
+    for split, prefix in (("train", "train"), ("test", "t10k")):
+        pixels, labels = data.images("kmnist", split, root=tmp_path)
+        assert np.array_equal(pixels[:, 0].numpy(), arrays[f"{prefix}-images-idx3-ubyte"])
+        assert np.array_equal(labels.numpy(), arrays[f"{prefix}-labels-idx1-ubyte"])
+    assert [path.name for path in tmp_path.iterdir()] == ["KMNIST"]
+
+
+@pytest.mark.parametrize("fault", ["truncated", "other bytes", "missing"])
+def test_what_goes_wrong_on_the_way_leaves_nothing_half_written(tmp_path, mirror, monkeypatch, fault):
+    server, _ = mirror
+    monkeypatch.setattr(server, "fault", fault)
+    reason = "404" if fault == "missing" else "corrupted"
+    with pytest.raises(DatasetNotFound, match=rf"kmnist could not be downloaded.*{reason}.*Check the network.*digits"):
+        data.download("kmnist", root=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    assert not data.available("kmnist", root=tmp_path)
+    with warnings.catch_warnings():
+        # Of a refused request urllib leaves the answer open until it is collected.
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
+    monkeypatch.setattr(server, "fault", None)
+    data.download("kmnist", root=tmp_path)
+    assert len(data.images("kmnist", "test", root=tmp_path)[0]) == 200
+
+
+def test_without_a_server_the_error_says_so_at_once(tmp_path, mirror, monkeypatch):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    monkeypatch.setattr(torchvision.datasets.KMNIST, "mirrors", [f"http://127.0.0.1:{port}/"])
+    with pytest.raises(DatasetNotFound, match=r"kmnist could not be downloaded.*refused.*Check the network"):
+        data.download("kmnist", root=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_damaged_files_are_replaced_and_sound_ones_stay(tmp_path, torchvision_set, monkeypatch):
     torchvision_set()
     data.download("mnist", root=tmp_path)
@@ -99,6 +207,21 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(DatasetNotFound, match="file/below"):
         data.download("mnist", root=tmp_path / "file/below")
+
+
+def test_a_connection_that_stalls_is_not_waited_for_for_ever(tmp_path, monkeypatch):
+    """While torchvision fetches, every socket has a time limit; afterwards it is what it was."""
+    limits = []
+
+    def fetch(name, partial):
+        limits.append(socket.getdefaulttimeout())
+        raise TimeoutError("timed out")
+
+    monkeypatch.setattr(downloads, "_fetch", fetch)
+    with pytest.raises(DatasetNotFound, match=r"timed out.*Check the network"):
+        data.download("mnist", root=tmp_path)
+    assert limits == [downloads.PATIENCE]
+    assert socket.getdefaulttimeout() is None
 
 
 def test_digits_need_no_download(tmp_path):
