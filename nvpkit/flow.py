@@ -169,7 +169,7 @@ class FlowDistribution(Distribution):
 
     arg_constraints = {}  # noqa: RUF012
 
-    def __init__(self, flow, context=None, batch_shape=None, validate_args=None):
+    def __init__(self, flow, context=None, batch_shape=None):
         if context is not None and not isinstance(context, torch.Tensor):
             raise TypeError(f"context must be a torch.Tensor, got {type(context).__name__}: use torch.as_tensor")
         if context is not None and context.ndim == 0:
@@ -177,7 +177,7 @@ class FlowDistribution(Distribution):
         self.flow, self.context = flow, context
         rows = torch.Size() if context is None else context.shape[:-1]
         batch_shape = rows if batch_shape is None else torch.Size(batch_shape)
-        super().__init__(batch_shape, torch.Size(flow.event_shape), validate_args=validate_args)
+        super().__init__(batch_shape, torch.Size(flow.event_shape), validate_args=False)
 
     @property
     def has_rsample(self):
@@ -194,7 +194,7 @@ class FlowDistribution(Distribution):
         if len(own) > len(wanted) or any(n not in (1, m) for n, m in zip(reversed(own), reversed(wanted))):
             raise ShapeError(f"a batch of shape {tuple(self.batch_shape)} does not expand to {tuple(batch_shape)}")
         context = None if self.context is None else self.context.expand(*batch_shape, self.context.shape[-1])
-        return FlowDistribution(self.flow, context, batch_shape, validate_args=False)
+        return FlowDistribution(self.flow, context, batch_shape)
 
     def rsample(self, sample_shape=()):
         if not self.has_rsample:
@@ -215,9 +215,12 @@ class FlowDistribution(Distribution):
         return self.flow.bijection.inverse(self.flow._draw(n, context, None), context)[0].reshape(shape)
 
     def log_prob(self, value):
-        if self._validate_args:
-            self._validate_sample(value)
-        rows = torch.broadcast_shapes(value.shape[: value.ndim - len(self.event_shape)], self.batch_shape)
+        # The flow's own door looks at the values: torch's checks are off once anything was compiled.
+        n_rows = value.ndim - len(self.event_shape)
+        if n_rows < 0 or value.shape[n_rows:] != self.event_shape:
+            expected = ", ".join(["...", *map(str, self.event_shape)])
+            raise ShapeError(f"expected a value of shape ({expected}), got {tuple(value.shape)}")
+        rows = torch.broadcast_shapes(value.shape[:n_rows], self.batch_shape)
         flat = value.expand(*rows, *self.event_shape).reshape(-1, *self.event_shape)
         return self.flow.log_prob(flat, self._rows_of_context(rows)).reshape(rows)
 

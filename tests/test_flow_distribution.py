@@ -130,15 +130,15 @@ def test_integers_have_their_own_support_and_no_gradients():
     assert p.log_prob(x.to(torch.uint8)).shape == (6,)
     with pytest.raises(ValueError, match="use sample"):
         p.rsample()
-    with pytest.raises(ValueError, match="within the support"):
+    with pytest.raises(ValueError, match=r"integers 0\.\.16"):
         p.log_prob(x + 17)
 
 
 def test_what_does_not_fit_is_named():
     p = vectors().as_distribution()
-    with pytest.raises(ValueError, match=r"(Sh|sh)ape"):
+    with pytest.raises(ShapeError, match=r"\(\.\.\., 3\), got \(2, 4\)"):
         p.log_prob(torch.zeros(2, 4))
-    with pytest.raises(ValueError, match="support"):
+    with pytest.raises(ValueError, match="NaN or infinite"):
         p.log_prob(torch.full((1, 3), math.nan))
     with pytest.raises(ValueError, match=r"flow is torch.float32, x is torch.float64"):
         p.log_prob(torch.zeros(2, 3, dtype=torch.float64))
