@@ -92,7 +92,7 @@ def train(
         float | None, typer.Option(help="Decay of the average of the weights, such as .999; it is what is kept.")
     ] = None,
     patience: Annotated[
-        int | None, typer.Option(help="Stop after so many validations without a new best; there are 20 in all.")
+        int | None, typer.Option(help="Stop after so many validations, of 20 (image_real_nvp: 5), without a new best.")
     ] = None,
     hidden: Annotated[
         str | None, typer.Option(help="Widths of each coupling's net, such as 128,128; one width for image_real_nvp.")

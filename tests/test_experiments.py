@@ -55,7 +55,7 @@ def test_the_seed_decides(tmp_path):
 
 @pytest.mark.parametrize("model", list(experiments.DEFAULTS))
 def test_the_defaults_are_settings_that_exist(model):
-    for data, kind in (("moons", "toy"), ("digits", "digits"), ("mnist", "images")):
+    for data, kind in (("moons", "toy"), ("digits", "digits"), ("mnist", "images"), ("cifar10", "images")):
         if kind not in experiments.DEFAULTS[model]:
             continue
         choice, settings = experiments._choices(model, data, False, {"steps": 7, "lr": None})
