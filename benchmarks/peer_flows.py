@@ -122,11 +122,15 @@ def zuko(dim, n_layers, hidden):
 BUILDERS = {"nvpkit": ours, "FrEIA": freia, "nflows": nflows, "normflows": normflows, "zuko": zuko}
 
 
-def build(dim, n_layers, hidden):
-    """Return every library's model; raise RuntimeError when one has another number of parameters."""
-    torch.manual_seed(0)
-    models = [builder(dim, n_layers, tuple(hidden)) for builder in BUILDERS.values()]
-    counts = {model.name: sum(p.numel() for p in model.module.parameters()) for model in models}
+def same_size(models):
+    """Return the models; raise RuntimeError when one has another number of parameters than the first."""
+    counts = {m.name: sum(p.numel() for p in m.module.parameters() if p.requires_grad) for m in models}
     if len(set(counts.values())) != 1:
         raise RuntimeError(f"the models differ in their number of parameters: {counts}")
     return models
+
+
+def build(dim, n_layers, hidden):
+    """Return every library's model of one size."""
+    torch.manual_seed(0)
+    return same_size([builder(dim, n_layers, tuple(hidden)) for builder in BUILDERS.values()])
