@@ -86,6 +86,14 @@ def test_an_optimiser_of_ones_own_and_parameters_that_stand_still():
     with pytest.raises(ValueError, match="optimizer must be one of adam, adamw"):
         quietly(affine(), parabola(), optimizer="adagrad")
 
+    def fails(vectors, lr):
+        raise KeyError("no such optimiser")
+
+    flow = affine()
+    with pytest.raises(KeyError):
+        quietly(flow, parabola(), optimizer=fails)
+    assert all(p.untyped_storage().nbytes() == p.numel() * p.element_size() for p in flow.parameters())
+
 
 # Averaging
 

@@ -8,6 +8,7 @@ import torch
 
 from nvpkit.training.batches import as_pair, first_examples, is_given, make_batches, seeded
 from nvpkit.training.capture import should_capture
+from nvpkit.training.flat import FlatParameters
 from nvpkit.training.precision import bfloat16_conditioners
 from nvpkit.training.run import Run
 from nvpkit.training.schedules import SCHEDULES
@@ -97,12 +98,14 @@ def fit(
     capture = should_capture(capture, flow, device, compile, optimizer)
     with ExitStack() as stack:
         stack.enter_context(seeded(seed, device))
-        if bf16:
-            stack.enter_context(bfloat16_conditioners(flow.to(device), only_in_training=True))
-        run = Run(flow.to(device), device, settings, optimizer, schedule)
         stack.callback(lambda: flow.to(home).eval())
+        flat = FlatParameters(flow.to(device))
+        stack.callback(flat.release)
+        if bf16:
+            stack.enter_context(bfloat16_conditioners(flow, only_in_training=True))
+        run = Run(flow, flat, settings, optimizer, schedule)
         stack.callback(run.finish)
-        like = run.flat.parameters[0]
+        like = flat.parameters[0]
         if resume and Path(checkpoint).exists():
             load_training(checkpoint, run)
         if not all(getattr(module, "initialised", True) for module in flow.modules()):

@@ -13,7 +13,6 @@ from nvpkit.training.averaging import Average, copy
 from nvpkit.training.batches import seeded
 from nvpkit.training.capture import CapturedStep
 from nvpkit.training.diagnosis import find_culprit
-from nvpkit.training.flat import FlatParameters
 from nvpkit.training.history import History
 from nvpkit.training.schedules import factor
 from nvpkit.training.state import save_training
@@ -26,9 +25,9 @@ LOOK_EVERY = {"cpu": 1}  # steps between two looks at the losses; on a GPU, wher
 class Run:
     """The flow, its optimiser and all that a checkpoint holds."""
 
-    def __init__(self, flow, device, settings, optimizer, schedule):
-        self.flow, self.device, self.settings, self.schedule = flow, device, settings, schedule
-        self.flat = FlatParameters(flow)
+    def __init__(self, flow, flat, settings, optimizer, schedule):
+        self.flow, self.flat, self.settings, self.schedule = flow, flat, settings, schedule
+        self.device = flat.vectors[0].device
         self.optimizer = make_optimizer(optimizer, self.flat.vectors, settings["lr"])
         persistent = flow.state_dict().keys()
         self.buffers = [b for name, b in flow.named_buffers() if name in persistent and b.is_floating_point()]
@@ -166,12 +165,11 @@ class Run:
         return nullcontext() if self.average is None else self.average.in_place()
 
     def finish(self):
-        """Leave the flow with the weights to keep, each parameter in memory of its own."""
+        """Leave the flow with the weights to keep."""
         if self.best is not None:
             self.flow.load_state_dict(self.best)
         elif self.average is not None and self.history.loss:
             self.average.apply()
-        self.flat.release()
 
 
 def _log_prob(flow, x, context):
