@@ -28,13 +28,14 @@ def test_the_embedded_ones_need_no_folder_and_are_scikit_images_own(nowhere, nam
     assert data.texture(name).max() > 200
 
 
-@pytest.mark.parametrize("name", [name for name in textures.FILES if name in data.texture_names()])
-def test_those_of_the_data_folder_are_in_colour(name):
-    image = data.texture(name)
-    assert (image.shape, image.dtype) == ((3, 256, 256), torch.uint8)
-    assert image.is_contiguous()
-    assert image.float().std() > 4
-    assert data.texture(name, size=64).shape == (3, 64, 64)
+@pytest.mark.skipif(len(data.texture_names()) == 3, reason="the data folder has no textures")
+def test_those_of_the_data_folder_are_in_colour():
+    for name in data.texture_names()[3:]:
+        image = data.texture(name)
+        assert (image.shape, image.dtype) == ((3, 256, 256), torch.uint8)
+        assert image.is_contiguous()
+        assert image.float().std() > 4
+        assert data.texture(name, size=64).shape == (3, 64, 64)
 
 
 @pytest.mark.parametrize("name", textures.FILES)
