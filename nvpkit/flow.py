@@ -165,6 +165,11 @@ class FlowDistribution(Distribution):
     flow, so that it can stand inside Independent, TransformedDistribution or MixtureSameFamily. ``rsample`` lets
     gradients through to the parameters and the context; flows on integers have ``sample`` only. The flow is used as it
     is: put it into eval mode first. There is no closed form for mean, variance, entropy or KL.
+
+    >>> from nvpkit.models import nice
+    >>> both = torch.distributions.Independent(nice(2).as_distribution().expand((3,)), 1)
+    >>> both.log_prob(torch.zeros(3, 2))
+    tensor(-8.3178, grad_fn=<...>)
     """
 
     arg_constraints = {}  # noqa: RUF012

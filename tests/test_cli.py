@@ -10,7 +10,7 @@ import torch
 from typer.testing import CliRunner
 
 from nvpkit import models
-from nvpkit.checkpoints import load_flow
+from nvpkit.checkpoints import load_flow, save_flow
 from nvpkit.cli import app
 from nvpkit.data import images
 
@@ -152,6 +152,7 @@ def test_train_writes_beside_runs_and_shows_progress(tmp_path, monkeypatch):
         (["train", "--steps", "0"], ["must be positive"]),
         (["train", "--layers", "0"], ["n_layers"]),
         (["train", "--average", "2"], ["decay between 0 and 1"]),
+        (["train", "--data", "moons", "--device", "gpu"], ['"cpu" or "cuda"', "'gpu'"]),
         (["train", "--norm", "actnorm"], ["nice has no setting 'norm'", "hidden"]),
         (["train", "--model", "image_real_nvp", "--layers", "4"], ["no setting 'n_layers'", "n_blocks"]),
         (["train", "--model", "image_real_nvp", "--hidden", "8,8"], ["one width"]),
@@ -207,6 +208,12 @@ def test_wrong_data_damage_and_bad_paths_are_named(digits, tmp_path):
     for name in ("model.json", "model.pt"):
         (broken / name).write_bytes((folder / name).read_bytes()[:100])
     assert "broken/model.json" in failed("evaluate", broken)
+
+
+def test_a_flow_saved_by_hand_is_evaluated_where_its_data_are_named(tmp_path):
+    save_flow(tmp_path, models.nice(2))
+    assert "--data" in failed("evaluate", tmp_path)
+    assert run("evaluate", tmp_path, "--data", "moons").exit_code == 0
 
 
 def test_download_says_where_the_files_are(tmp_path, monkeypatch):

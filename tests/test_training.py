@@ -253,6 +253,11 @@ def test_device_and_mode_afterwards():
         ({"batch_size": 0}, "must be positive"),
         ({"lr": 0.0}, "must be positive"),
         ({"resume": True}, "needs the checkpoint"),
+        ({"clip": 0.0}, "positive bound or None"),
+        ({"average": 1.0}, "decay between 0 and 1"),
+        ({"patience": 3}, "needs validation data"),
+        ({"schedule": "steps"}, "schedule must be one of cosine, linear, constant"),
+        ({"device": "gpu"}, '"auto", "cpu" or "cuda"'),
     ],
 )
 def test_nonsense_is_refused(settings, message):
@@ -260,6 +265,26 @@ def test_nonsense_is_refused(settings, message):
         quietly(small(), parabola(), **settings)
     with pytest.raises(ValueError, match="no parameters"):
         quietly(small().requires_grad_(False), parabola())
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")
+def test_a_gpu_that_is_not_there_is_named():
+    with pytest.raises(ValueError, match="no CUDA GPU here"):
+        quietly(small(), parabola(), device="cuda")
+
+
+def test_data_that_are_no_data_are_named():
+    x = torch.randn(9, 2)
+    for data, error, message in (
+        ((x, x, x), TypeError, "a pair of tensors"),
+        ((x, [1.0]), TypeError, "sequence of Tensor, list"),
+        ((x, x[:5]), ValueError, r"as many rows, got shapes \(9, 2\) and \(5, 2\)"),
+        (x.new_full((9, 2), math.nan), ValueError, "NaN or infinite"),
+        (x[:0], ValueError, "empty batch"),
+        (x.double(), ValueError, "torch.float64"),
+    ):
+        with pytest.raises(error, match=message):
+            quietly(small(), data)
 
 
 def test_data_of_the_wrong_shape_is_named_and_history_is_plain():

@@ -93,7 +93,7 @@ def fit(
     }
     _check(settings, validation, checkpoint, resume, max_seconds)
     home = next(flow.parameters()).device
-    device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
+    device = choose_device(device)
     capture_is_a_must = capture is True
     capture = should_capture(capture, flow, device, compile, optimizer)
     with ExitStack() as stack:
@@ -122,6 +122,23 @@ def fit(
         with flow.trusted() if hasattr(flow, "trusted") else nullcontext():
             run.go(batches, held_out, checkpoint, progress, max_seconds)
     return run.history
+
+
+def choose_device(device):
+    """Return the torch.device for "auto" (a GPU where there is one) or for a name; ValueError for one that is not here.
+
+    >>> choose_device("cpu")
+    device(type='cpu')
+    """
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(device)
+    except RuntimeError as error:
+        raise ValueError(f'device is "auto", "cpu" or "cuda", got {device!r}') from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError('there is no CUDA GPU here: train with device "auto" or "cpu"')
+    return device
 
 
 def _at_the_door(flow, data, batches):

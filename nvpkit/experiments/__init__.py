@@ -11,6 +11,7 @@ from nvpkit.checkpoints import load_flow, save_flow
 from nvpkit.data import images, levels, toy
 from nvpkit.data.images import SETS
 from nvpkit.data.toy import TOYS
+from nvpkit.experiments.defaults import DEFAULTS
 from nvpkit.metrics import (
     bits_per_dim,
     importance_weighted_log_prob,
@@ -21,65 +22,6 @@ from nvpkit.metrics import (
 )
 from nvpkit.training import fit
 
-# Small nets, half of them 1x1, on squeezed images: many cheap steps. benchmarks/fit_images.py has what they reach.
-CHEAP = {
-    "hidden": 32,
-    "n_blocks": 1,
-    "kernels": (3, 1),
-    "skips": False,
-    "norm": "pixel_actnorm",
-    "plan": [
-        ["squeeze"] + ["squeezed_checkerboard"] * 8,
-        ["squeeze"] + ["squeezed_checkerboard"] * 2 + ["channel"] * 2,
-    ],
-}
-# What a training takes unless it is told otherwise, for each model and each data set or kind of data. "settings" go to
-# the builder, the rest to fit.
-DEFAULTS = {
-    "nice": {
-        "toy": {"steps": 1500, "lr": 1e-2, "batch_size": 256, "settings": {"hidden": (64, 64)}},
-        "digits": {
-            "steps": 2000,
-            "lr": 2e-3,
-            "batch_size": 128,
-            "settings": {"n_layers": 8, "hidden": (128, 128), "dropout": 0.2},
-        },
-        "images": {"steps": 4000, "lr": 1e-3, "batch_size": 128, "settings": {"hidden": (500, 500, 500)}},
-    },
-    "real_nvp": {
-        "toy": {"steps": 3000, "batch_size": 512, "settings": {}},
-        "digits": {
-            "steps": 1500,
-            "lr": 2e-3,
-            "batch_size": 128,
-            "settings": {"hidden": (128, 128), "norm": "batchnorm", "dropout": 0.2},
-        },
-        "images": {
-            "steps": 3000,
-            "lr": 1e-3,
-            "batch_size": 128,
-            "settings": {"n_layers": 6, "hidden": (256, 256), "norm": "actnorm"},
-        },
-    },
-    "image_real_nvp": {
-        "digits": {
-            "steps": 600,
-            "lr": 5e-3,
-            "batch_size": 64,
-            "average": 0.998,
-            "settings": {**CHEAP, "equalize": True, "alpha": 1e-5},
-        },
-        # Grey images with an even background: it gets most of the room.
-        "images": {
-            "steps": 1800,
-            "lr": 5e-3,
-            "batch_size": 32,
-            "average": 0.998,
-            "settings": {**CHEAP, "equalize": 0.9, "alpha": 1e-5},
-        },
-        "cifar10": {"steps": 1800, "lr": 2e-3, "batch_size": 32, "average": 0.998, "settings": CHEAP},
-    },
-}
 QUICK_STEPS = 200
 OF_FIT = {"average", "batch_size", "bf16", "clip", "compile", "lr", "max_seconds", "optimizer", "patience", "schedule"}
 OF_FIT |= {"steps", "validate_every"}
@@ -141,13 +83,16 @@ def evaluate(checkpoint, data=None, seed=0, draws=0):
     With ``draws`` the importance-weighted bound with that many draws of the dequantisation noise is among them.
     """
     flow, description = load_flow(checkpoint)
-    data = data or description.get("data")
+    trained_on = description.get("data")
+    if data is None and trained_on is None:
+        raise ValueError(f"{checkpoint} does not say which data its flow was trained on: name it with --data")
+    data = data or trained_on
     _kind(data)
-    shape, own = _shape(data), tuple(description.get("shape", ()))
-    if shape != own or (levels(data) if data in SETS else None) != flow.levels:
+    shape, own = _shape(data), tuple(description.get("shape", flow.event_shape))
+    if math.prod(shape) != math.prod(own) or (levels(data) if data in SETS else None) != flow.levels:
         raise ValueError(
-            f"the flow in {checkpoint} was made for {description.get('data')} of shape {own}; {data} has shape {shape} "
-            "or other grey levels: name the data that it was trained on, or train one for this data"
+            f"the flow in {checkpoint} was made for {trained_on} of shape {own}; {data} has shape {shape} or other "
+            "grey levels: name the data that it was trained on, or train one for this data"
         )
     if draws and flow.levels is None:
         raise ValueError(f"{data} is no integer data: a bound with several draws of the noise is for images alone")
