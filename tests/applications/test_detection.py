@@ -44,7 +44,8 @@ def test_large_samples_and_float32_ties():
 
 
 def test_the_standard_error_is_the_spread_over_draws():
-    pairs = [auroc_and_error(torch.randn(80), torch.randn(50) + 1) for _ in range(800)]
+    # Unequal sizes and spreads: the two samples' shares of the error are not to be mistaken for each other.
+    pairs = [auroc_and_error(torch.randn(300), 3 * torch.randn(15) + 1) for _ in range(800)]
     values, errors = torch.tensor(pairs, dtype=torch.float64).T
     assert errors.square().mean().sqrt().item() == pytest.approx(values.std().item(), rel=0.1)
     assert math.isnan(auroc_and_error([1.0], [2.0, 3.0])[1])

@@ -14,6 +14,9 @@ from PIL import Image
 from nvpkit import viz
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+# Whether the upper left, upper right, lower left and lower right quarters of the picture hold a mark.
+MARKS = """[[62, 22], [422, 22], [62, 382], [422, 382]].map(([x, y]) => document.querySelector("canvas")
+    .getContext("2d").getImageData(x, y, 356, 356).data.some(value => value < 250))"""
 STATES = torch.stack([torch.tensor([[0.0, 0.0], [1.0, 1.0]]), torch.tensor([[1.0, 0.0], [1.0, 0.5]])])
 
 
@@ -112,6 +115,9 @@ def test_it_plays_by_keyboard_without_a_network(tmp_path):
             assert screen.screenshot() == start
             assert tab.get_attribute("input", "aria-valuetext") == {"points": "before", "images": "0"}[name]
             assert faults == []
+            if name == "points":
+                # From (0, 0) to (1, 1) goes up: marks at the lower left and at the upper right.
+                assert tab.evaluate(MARKS) == [False, True, True, False]
         browser.close()
 
 
