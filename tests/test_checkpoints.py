@@ -73,6 +73,21 @@ def test_safetensors_that_are_missing_or_damaged_are_named(tmp_path, monkeypatch
             call()
 
 
+@pytest.mark.parametrize("damage", ["missing", "empty", "truncated", "text", "another"])
+def test_damage_of_safetensors_is_named(tmp_path, damage):
+    path = save_flow(tmp_path, randomised("nice", SETTINGS), "safetensors") / "model.safetensors"
+    content = path.read_bytes()
+    if damage == "missing":
+        path.unlink()
+    else:
+        other = save_flow(tmp_path / "other", randomised("nice", SETTINGS), "safetensors") / "model.safetensors"
+        cut = content[: len(content) // 2]
+        path.write_bytes({"empty": b"", "truncated": cut, "text": b"hello", "another": other.read_bytes()}[damage])
+    with pytest.raises(CheckpointError) as error:
+        load_flow(tmp_path)
+    assert str(path) in sentence(error)
+
+
 def test_what_cannot_be_saved_is_refused(tmp_path):
     flow = models.nice(2)
     for weights, notes, message in (

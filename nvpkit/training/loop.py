@@ -97,6 +97,7 @@ def fit(
     capture_is_a_must = capture is True
     capture = should_capture(capture, flow, device, compile, optimizer)
     with ExitStack() as stack:
+        stack.enter_context(torch.enable_grad())
         stack.enter_context(seeded(seed, device))
         stack.callback(lambda: flow.to(home).eval())
         flat = FlatParameters(flow.to(device))
