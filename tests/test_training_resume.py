@@ -86,6 +86,8 @@ def test_resume_without_a_file_starts_and_with_a_finished_one_ends(tmp_path):
     flow = small(seed=5)
     quietly(flow, parabola(), checkpoint=path, resume=True)
     assert same(state(flow), trained)
+    (tmp_path / ".run.pt.abc.part").write_bytes(b"killed while writing")
+    quietly(small(seed=5), parabola(), checkpoint=path, resume=True)
     assert [p.name for p in tmp_path.iterdir()] == ["run.pt"]
 
 

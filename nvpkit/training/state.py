@@ -1,6 +1,7 @@
 """The state of a training on disk: what it takes to go on as if nothing had happened."""
 
 from dataclasses import asdict
+from pathlib import Path
 
 import torch
 
@@ -28,6 +29,8 @@ def save_training(path, run):
 def load_training(path, run):
     """Put the state at ``path`` into a run; raises CheckpointError where it belongs to another one."""
     state = read_state(path)
+    for unfinished in Path(path).parent.glob(f".{Path(path).name}.*.part"):
+        unfinished.unlink(missing_ok=True)  # left by a process that was killed while it wrote
     if state.get("settings") != run.settings:
         saved = state.get("settings")
         saved = saved if isinstance(saved, dict) else {}
