@@ -15,6 +15,7 @@ import argparse
 import contextlib
 import json
 import os
+import random
 import statistics
 import subprocess
 import sys
@@ -30,13 +31,12 @@ RESULTS, TABLE = record.BUILD / "peers.jsonl", record.BUILD / "peers.md"
 
 
 def rounds_of(functions, seconds, clock, sync=lambda: None):
-    """Return, for each function, its milliseconds in every round; they take turns, each round another one first."""
+    """Return, for each function, its milliseconds in every round; each round takes them in another random order."""
     for function in functions * 2:
         function()
-    n, times, end = len(functions), [[] for _ in functions], time.perf_counter() + seconds
+    order, times, end = random.Random(0), [[] for _ in functions], time.perf_counter() + seconds
     while time.perf_counter() < end or len(times[0]) < 7:
-        first = len(times[-1]) % n
-        for i in (*range(first, n), *range(first)):
+        for i in order.sample(range(len(functions)), len(functions)):
             sync()
             start = clock()
             functions[i]()
@@ -72,16 +72,16 @@ def error_of_median(values):
     return 1.2533 * (high - low) / 1.349 / len(values) ** 0.5
 
 
-def stepper(model, x, log_prob=None, **adam):
+def stepper(model, x, wrap=lambda loss: loss, **adam):
     """One training step: the loss, its gradient, fused Adam. nvpkit looks at its data once, before, as ``fit`` does."""
     optimizer = torch.optim.Adam(model.module.parameters(), lr=1e-4, fused=True, **adam)
-    log_prob = log_prob or model.log_prob
+    loss = wrap(lambda x: -model.log_prob(x).mean())
     trusted = getattr(model.module, "trusted", contextlib.nullcontext)
 
     def step():
         with trusted():
             optimizer.zero_grad(set_to_none=True)
-            (-log_prob(x).mean()).backward()
+            loss(x).backward()
             optimizer.step()
 
     return step
@@ -99,7 +99,7 @@ def compiled(batch, seconds):
     names, steps, failed = ["nvpkit compiled"], [], []
     for model in peer_flows.build(*SMALL):
         torch._dynamo.reset()
-        step = stepper(model, x, torch.compile(model.log_prob, dynamic=False))
+        step = stepper(model, x, lambda loss: torch.compile(loss, dynamic=False))
         try:
             step()
         except Exception as error:

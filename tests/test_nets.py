@@ -78,6 +78,14 @@ def test_a_context_of_the_wrong_shape_is_named(shape):
         MLP(3, 2, 8, context_dim=4)(torch.randn(5, 3), torch.randn(shape))
 
 
+def test_hooks_on_inner_layers_are_called():
+    net, seen = MLP(3, 2, (8,)), []
+    net.layers[0].register_forward_hook(lambda layer, inputs, output: seen.append(output.shape))
+    net.layers[2].register_forward_pre_hook(lambda layer, inputs: seen.append(inputs[0].shape))
+    net(torch.randn(4, 3))
+    assert seen == [(4, 8), (4, 8)]
+
+
 @pytest.mark.parametrize("hidden", [0, (8, 0), (8.0,)])
 def test_widths_are_positive_integers(hidden):
     with pytest.raises(ValueError, match="hidden must be"):

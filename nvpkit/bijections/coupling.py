@@ -58,14 +58,14 @@ class Coupling(Bijection):
         if self.mask.ndim == 3:
             return self._image(x, context, inverse=False)
         parts, s = self.move(self.apart(x), context)
-        return self.together(parts), x.new_zeros(len(x)) if s is None else s.sum(1)
+        return self.together(parts), x.new_zeros(len(x)) if s is None else s.flatten(1).sum(1)
 
     def inverse(self, z, context=None):
         # The kept entries of z are those of x, so the net says the same.
         if self.mask.ndim == 3:
             return self._image(z, context, inverse=True)
         parts, s = self.move(self.apart(z), context, inverse=True)
-        return self.together(parts), z.new_zeros(len(z)) if s is None else -s.sum(1)
+        return self.together(parts), z.new_zeros(len(z)) if s is None else -s.flatten(1).sum(1)
 
     def apart(self, x):
         """Return the two blocks of x (B, D) or (B, D, H, W); they are views of x where the mask is made of blocks."""
@@ -80,11 +80,9 @@ class Coupling(Bijection):
 
     def move(self, parts, context=None, inverse=False):
         """Move the block that is not kept; return both blocks and the log-scales s (B, ...) of forward, or None."""
-        kept, others = parts if self._keeps_first else (parts[1], parts[0])
-        emitted = self._ask(kept, context, (kept.shape[0], self._emits, *kept.shape[2:]))
+        kept, others = parts if self._keeps_first else parts[::-1]
+        emitted = self._ask(kept, context, self._emits)
         others, s = self._move(others, emitted, None, inverse)
-        if s is not None and s.ndim == 4:
-            s = s.flatten(1)
         return ((kept, others) if self._keeps_first else (others, kept)), s
 
     def _image(self, x, context, inverse):
@@ -95,19 +93,23 @@ class Coupling(Bijection):
                 f"got {tuple(x.shape)}"
             )
         mask = self.mask.to(x.dtype)
-        emitted = self._ask(mask * x, context, (len(x), self.numbers * x.shape[1], *x.shape[2:]))
+        emitted = self._ask(mask * x, context, self.numbers * x.shape[1])
         x, s = self._move(x, emitted, 1 - mask, inverse)
         log_det = x.new_zeros(len(x)) if s is None else s.sum((1, 2, 3))
         return x, -log_det if inverse else log_det
 
-    def _ask(self, kept, context, shape):
+    def _ask(self, kept, context, wanted):
+        """Return what the net emits for the kept entries: ``wanted`` columns or channels."""
         emitted = self.net(kept) if context is None else self.net(kept, context)
-        if emitted.shape != shape:
+        if emitted.dtype != kept.dtype:  # a net under autocast; the layer's results keep x's dtype
+            emitted = emitted.to(kept.dtype)
+        given, shape = emitted.shape, kept.shape
+        if given[1:2] != (wanted,) or given[0] != shape[0] or given[2:] != shape[2:]:
             raise ShapeError(
-                f"the net of {type(self).__name__} must map {tuple(kept.shape)} to {shape}, got {tuple(emitted.shape)}"
+                f"the net of {type(self).__name__} must map {tuple(shape)} to {(shape[0], wanted, *shape[2:])}, "
+                f"got {tuple(given)}"
             )
-        # A net under autocast emits another dtype; the layer's results keep x's.
-        return emitted if emitted.dtype == kept.dtype else emitted.to(kept.dtype)
+        return emitted
 
     def _move(self, x, emitted, active, inverse):
         """Return x moved by what the net emitted, and s or None; ``active`` is 1 - mask, None where all moves."""

@@ -4,15 +4,15 @@ import torch
 
 from nvpkit.bijections.base import Chain
 from nvpkit.bijections.coupling import Coupling
+from nvpkit.nets import has_hooks
 
 
 class CouplingChain(Chain):
     """The same map as ``Chain``, faster where couplings that share a cut follow one another.
 
     Two couplings share a cut when they keep the same entries, or one keeps what the other moves: alternating halves do.
-    Between them the two parts of a vector stay apart, and the log-scales of all of them are summed once at the end. In
-    two dimensions a training step spends a fifth of its time on what this saves. A layer that someone watches with a
-    forward hook is called by itself.
+    Between them the two parts of a vector stay apart, and the log-scales of all of them are summed once at the end: a
+    tenth of a training step in two dimensions. A layer that someone hung a hook on is called by itself.
 
     >>> import torch
     >>> from nvpkit.bijections import AffineCoupling, half_mask
@@ -29,22 +29,23 @@ class CouplingChain(Chain):
         return self._run(z, context, reversed(self.layers), inverse=True)
 
     def _run(self, x, context, layers, inverse):
-        log_det, log_scales, parts, before = 0.0, [], None, None
+        log_det, log_scales, parts, before = None, [], None, None
         for layer in layers:
-            alone = not isinstance(layer, Coupling) or layer.cut is None or layer._forward_hooks
+            alone = not isinstance(layer, Coupling) or layer.cut is None or has_hooks(layer)
             if parts is not None and (alone or layer.cut != before.cut):
                 x, parts = before.together(parts), None
             if alone:
                 x, step = layer.inverse(x, context) if inverse else layer(x, context)
-                log_det = log_det + step
+                log_det = step if log_det is None else log_det + step
                 continue
             parts, s = layer.move(layer.apart(x) if parts is None else parts, context, inverse)
             before = layer
             if s is not None:
-                log_scales.append(s)
+                log_scales.append(s if s.ndim == 2 else s.flatten(1))
         if parts is not None:
             x = before.together(parts)
         if log_scales:
             total = torch.cat(log_scales, 1).sum(1)
-            return x, log_det - total if inverse else log_det + total
-        return x, x.new_zeros(len(x)) + log_det
+            total = -total if inverse else total
+            log_det = total if log_det is None else log_det + total
+        return x, x.new_zeros(len(x)) if log_det is None else log_det
