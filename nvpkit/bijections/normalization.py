@@ -40,6 +40,8 @@ class ActNorm(Bijection):
         return torch.addcmul(shift, x, log_scale.exp()), self._log_det(x)
 
     def inverse(self, z, context=None):
+        if self.training and not self._is_initialised and not torch.compiler.is_compiling():
+            self._is_initialised = True  # who has sampled from the layer meets the same layer in its density
         log_scale, shift = self._like(z)
         return (z - shift) * (-log_scale).exp(), -self._log_det(z)
 

@@ -83,6 +83,20 @@ def test_the_first_layer_standardises():
     torch.testing.assert_close(z.std(0), torch.ones(3), atol=1e-2, rtol=0)
 
 
+def test_who_samples_before_training_meets_the_same_density():
+    flow = models.real_nvp(3)
+    with torch.no_grad():
+        for parameter in flow.parameters():
+            parameter.copy_(0.3 * torch.randn(parameter.shape))
+    x, log_prob = flow.sample_and_log_prob(50)
+    torch.testing.assert_close(flow.log_prob(x), log_prob, rtol=1e-4, atol=1e-4)
+    # Data still set it when asked to, as fit does.
+    data = 5 + 3 * torch.randn(500, 3)
+    flow.initialise(data)
+    z, _ = flow.bijection.layers[0](data)
+    torch.testing.assert_close(z.mean(0), torch.zeros(3), atol=1e-3, rtol=0)
+
+
 @pytest.mark.parametrize(
     "settings",
     [{"dim": 2}, {"dim": 3, "hidden": 9, "norm": "actnorm", "levels": 5, "base": "logistic", "max_log_scale": 1.5}],
