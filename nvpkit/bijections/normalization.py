@@ -13,7 +13,8 @@ class ActNorm(Bijection):
     pixels of a channel; a tuple (C, H, W) gives every pixel its own. ``log_det`` is the sum of log_scale over all
     entries: H W times the channels' sum for images. ``initialise(x)`` sets the parameters so that z has zero mean and
     unit variance; in training mode the first batch of at least two values for each feature does that by itself, save
-    under ``torch.compile`` and graph capture. After that the parameters are learned like any other.
+    under ``torch.compile`` and graph capture, and not once the layer was inverted: samples and density belong to one
+    layer. After that the parameters are learned like any other.
 
     >>> import torch
     >>> layer = ActNorm(2)

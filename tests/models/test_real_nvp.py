@@ -8,7 +8,7 @@ import torch
 from nvpkit import models
 from nvpkit.bijections import ActNorm, AffineCoupling, BatchNorm, Dequantize, Logit
 from nvpkit.data import images, moons
-from nvpkit.metrics import bits_per_dim, kl_to, log_det_error, round_trip_error
+from nvpkit.metrics import bits_per_dim, energy_distance, grid_sample, kl_to, log_det_error, round_trip_error
 from nvpkit.training import fit
 
 
@@ -74,6 +74,16 @@ def test_a_conditional_flow_has_one_density_for_each_context():
     torch.testing.assert_close(together, alone)
     assert not torch.allclose(together, flow.log_prob(x, context + 1))
     assert flow.sample(6, context).shape == (6, 2)
+
+
+@pytest.mark.parametrize("value", [-1.0, 1.0])
+def test_samples_are_those_of_the_density(value):
+    flow = randomise(models.real_nvp(2, 4, hidden=8, activation="tanh", context_dim=1))
+    points = grid_sample(lambda x: flow.log_prob(x, x.new_full((len(x), 1), value)), -12, 12, 4000)
+    estimate, error = energy_distance(flow.sample(4000, torch.full((4000, 1), value)), points)
+    assert abs(estimate) < 4 * error
+    other, _ = energy_distance(flow.sample(4000, torch.full((4000, 1), -value)), points)
+    assert other > 8 * error
 
 
 def test_the_first_layer_standardises():
