@@ -3,7 +3,7 @@
 from nvpkit.bijections import ActNorm, AffineCoupling, BatchNorm, CouplingChain, Dequantize, Logit
 from nvpkit.flow import Flow
 from nvpkit.models.nice import BASES, MASKS, check_count
-from nvpkit.nets import MLP
+from nvpkit.nets import ACTIVATIONS, MLP
 
 NORMS = {"actnorm": ActNorm, "batchnorm": BatchNorm}
 
@@ -45,7 +45,9 @@ def real_nvp(
     settings = {**locals(), "hidden": hidden if isinstance(hidden, int) else list(hidden)}
     check_count("dim", dim, 2)
     check_count("n_layers", n_layers, 1)
-    for name, value, choices in (("base", base, BASES), ("split", split, MASKS), ("norm", norm, {**NORMS, None: None})):
+    allowed = {"base": BASES, "split": MASKS, "norm": (*NORMS, None), "activation": ACTIVATIONS}
+    for name, choices in allowed.items():
+        value = settings[name]
         if value not in choices:
             raise ValueError(f"{name} must be one of {', '.join(map(str, choices))}, got {value!r}")
     layers = []
