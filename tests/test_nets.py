@@ -129,6 +129,8 @@ def test_a_pixel_sees_its_surroundings_as_far_as_the_convolutions_reach():
     net(x)[0, 0, 7, 7].backward()
     rows = x.grad[0, 0].abs().sum(1).nonzero().flatten()
     assert rows.tolist() == list(range(4, 11))  # three 3x3 convolutions
+    net = ConvResNet(1, 1, 4, 1, kernels=(3, 1))
+    assert [layer.kernel_size for layer in net.blocks[0] if isinstance(layer, torch.nn.Conv2d)] == [(3, 3), (1, 1)]
 
 
 def test_a_residual_net_sees_a_context_of_numbers_or_of_pixels():
@@ -153,7 +155,8 @@ def test_images_that_a_residual_net_was_not_made_for_are_named():
 
 
 @pytest.mark.parametrize(
-    "settings", [{"width": 0}, {"n_blocks": -1}, {"in_channels": 0}, {"context_dim": 1.5}, {"norm": "layer"}]
+    "settings",
+    [{"width": 0}, {"n_blocks": -1}, {"in_channels": 0}, {"context_dim": 1.5}, {"norm": "layer"}, {"kernels": ()}],
 )
 def test_a_residual_net_without_meaning_is_refused(settings):
     with pytest.raises(ValueError, match="must be"):

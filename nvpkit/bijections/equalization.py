@@ -29,7 +29,7 @@ class Equalize(Bijection):
         super().__init__()
         if isinstance(levels, bool) or not isinstance(levels, int) or levels < 2:
             raise ValueError(f"levels must be an integer of at least 2, got {levels!r}")
-        if background is not None and not 0 < background < 1:
+        if background is not None and not (isinstance(background, float) and 0 < background < 1):
             raise ValueError(f"background must be a share between 0 and 1, got {background!r}")
         self.levels, self.background = levels, background
         # One list of knots serves values and slopes, so that the cells meet in every precision.

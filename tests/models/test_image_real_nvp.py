@@ -14,7 +14,13 @@ SETTINGS = {
     "paper": {"shape": (1, 8, 8)},
     "paper, odd end, colours": {"shape": (2, 6, 10)},
     "batch norm, weight norm": {"shape": (1, 8, 8), "norm": "batchnorm", "weight_norm": True, "net_norm": "batch"},
-    "squeeze first": {"shape": (1, 8, 4), "plan": "squeeze_first", "norm": "pixel_actnorm", "skips": False},
+    "squeeze first": {
+        "shape": (1, 8, 4),
+        "plan": "squeeze_first",
+        "norm": "pixel_actnorm",
+        "skips": False,
+        "kernels": (3, 1),
+    },
     "own plan": {"shape": (2, 4, 4), "plan": [["channel", "squeeze"], ["channel", "checkerboard"]], "norm": None},
     "one scale": {"shape": (3, 3, 5)},
     "conditional": {"shape": (1, 8, 8), "context_dim": 3},
@@ -218,6 +224,26 @@ def test_variational_noise_is_part_of_the_flow_and_starts_at_the_uniform_bound()
     assert torch.equal(learned.inverse(learned(x)[0])[0], x.float())
 
 
+def test_equalised_pixels_are_part_of_the_flow_and_need_data():
+    x = torch.randint(17, (100, 1, 4, 4)) * torch.randint(2, (100, 1, 4, 4))
+    flow = models.image_real_nvp((1, 4, 4), levels=17, hidden=4, n_blocks=1, norm=None, equalize=0.7, alpha=1e-3)
+    layers = flow.bijection.layers
+    assert [type(layer).__name__ for layer in layers] == ["Dequantize", "Equalize", "Logit", "MultiScale"]
+    assert not layers[1].initialised
+    flow.initialise(x)
+    assert layers[1].knots[1].item() == pytest.approx(0.7)  # what 0 gets, the most frequent level
+    torch.manual_seed(3)
+    found = flow.log_prob(x)
+    torch.manual_seed(3)
+    z, log_det = Chain(layers[:3])(x)
+    normal = torch.distributions.Normal(0, 1).log_prob(z).sum((1, 2, 3))
+    torch.testing.assert_close(found, normal + log_det)
+    # The untrained latent is normal, its pixel is 0 where the sigmoid is below .7.
+    background = torch.distributions.Normal(0, 1).cdf(torch.logit(torch.tensor(0.7)))
+    assert abs((flow.sample(500) == 0).float().mean() - background) < 0.03
+    assert torch.equal(flow.inverse(flow(x)[0])[0], x.float())
+
+
 def test_context_changes_the_density_and_is_asked_for():
     flow = randomised("conditional")
     x, context = data(flow, 3)
@@ -260,6 +286,8 @@ def test_a_few_steps_on_digits_gain_half_a_bit_per_pixel():
         ({"shape": (1, 4, 4), "hidden": 0}, "width must be an integer of at least 1, got 0"),
         ({"shape": (1, 4, 4), "alpha": 0.5}, "alpha must lie"),
         ({"shape": (1, 4, 4), "levels": 1}, "levels must be"),
+        ({"shape": (1, 4, 4), "equalize": 1.5}, "background must be a share between 0 and 1, got 1.5"),
+        ({"shape": (1, 4, 4), "kernels": (3, 2)}, r"kernels must be odd positive sizes, at least one, got \(3, 2\)"),
     ],
 )
 def test_settings_that_make_no_flow_are_named(settings, message):
