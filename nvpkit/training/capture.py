@@ -59,5 +59,5 @@ def should_capture(choice, flow, device, compiled, optimizer):
         raise ValueError(f'capture=True needs a CUDA device, the training runs on {device}: use capture="auto"')
     if choice == "auto":
         small = sum(p.numel() for p in flow.parameters()) < LARGE
-        return device.type == "cuda" and small and not compiled and not callable(optimizer)
+        return device.type == "cuda" and small and not compiled and optimizer in ("adam", "adamw")
     return choice

@@ -8,7 +8,8 @@ ALIGNMENT = 64  # elements: every parameter starts where kernels want a tensor t
 class FlatParameters:
     """The trainable parameters of a module, and their gradients, as views of one vector for each dtype.
 
-    ``vectors`` are what an optimiser is given. ``release()`` gives every parameter its own memory again.
+    ``vectors`` are what an optimiser is given, ``layout`` says where in each of them the parameters lie: (start, shape)
+    in turn. ``release()`` gives every parameter its own memory again.
 
     >>> layer = torch.nn.Linear(2, 1)
     >>> flat = FlatParameters(layer)
@@ -20,7 +21,7 @@ class FlatParameters:
 
     def __init__(self, module):
         self.parameters = [p for p in module.parameters() if p.requires_grad]
-        self.vectors = []
+        self.vectors, self.layout = [], []
         for dtype in dict.fromkeys(p.dtype for p in self.parameters):
             members = [p for p in self.parameters if p.dtype == dtype]
             starts, size = [], 0
@@ -34,6 +35,7 @@ class FlatParameters:
                 vector[here] = parameter.detach().flatten()
                 parameter.data = vector[here].view(parameter.shape)
                 parameter.grad = gradient[here].view(parameter.shape)
+            self.layout.append([(start, tuple(parameter.shape)) for parameter, start in zip(members, starts)])
             self.vectors.append(torch.nn.Parameter(vector))
             self.vectors[-1].grad = gradient
 

@@ -28,7 +28,7 @@ class Run:
     def __init__(self, flow, flat, settings, optimizer, schedule):
         self.flow, self.flat, self.settings, self.schedule = flow, flat, settings, schedule
         self.device = flat.vectors[0].device
-        self.optimizer = make_optimizer(optimizer, self.flat.vectors, settings["lr"])
+        self.optimizer = make_optimizer(optimizer, self.flat.vectors, settings["lr"], self.flat.layout)
         persistent = flow.state_dict().keys()
         self.buffers = [b for name, b in flow.named_buffers() if name in persistent and b.is_floating_point()]
         self.live = [vector.detach() for vector in self.flat.vectors] + self.buffers

@@ -2,17 +2,23 @@
 
 import torch
 
-OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+from nvpkit.training.soap import Soap
+
+OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "soap": Soap}
 
 
-def make_optimizer(choice, vectors, lr):
-    """Return the optimiser of that name (fused, betas .9 and .99), or what ``choice(vectors, lr)`` makes.
+def make_optimizer(choice, vectors, lr, layout=()):
+    """Return the optimiser of that name (Adam fused, betas .9 and .99), or what ``choice(vectors, lr)`` makes.
+
+    ``layout`` is that of ``FlatParameters``; only "soap" looks at it.
 
     >>> make_optimizer("adam", [torch.nn.Parameter(torch.zeros(3))], 0.1).defaults["fused"]
     True
     """
     if callable(choice):
         return choice(vectors, lr)
+    if choice == "soap":
+        return Soap(vectors, lr, layout)
     if vectors[0].is_cuda:
         # A learning rate on the device can change without a new capture.
         lr = torch.tensor(lr, device=vectors[0].device)
