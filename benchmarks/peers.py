@@ -1,12 +1,17 @@
 """Measure nvpkit against its peers: the same flow, the same number of parameters, the same optimiser, in one run.
 
-    python -m benchmarks.peers [--json] [--rows NAME ...] [--seconds 20] [--fresh]
+    python -m benchmarks.peers [--json] [--rows NAME ...] [--seconds 20] [--fresh] [--record]
 
 Each row runs in a process of its own, so that its peak memory is its own, on one thread. Calls of the libraries take
 turns, so that a busy machine slows all alike, and a row's value is a median of ratios: how many times as long the best
 peer takes as nvpkit. On a CPU the clock is the thread's CPU time, which other programs do not count in. Rows already
-measured are read from _build/benchmarks/peers.jsonl: a stopped run goes on where it stopped; --fresh starts anew. Rows
-for a GPU are left out where there is none. The table goes to _build/benchmarks/peers.md; nothing is asserted.
+measured are read from _build/benchmarks/peers.jsonl: a stopped run goes on where it stopped, --fresh measures anew.
+Rows for a GPU are left out where there is none. The table goes to _build/benchmarks/peers.md, with --record the rows go
+to benchmarks/results/peers.json, which README and book show; nothing is asserted.
+
+"nvpkit as in fit" is our step with all parameters in one vector, as ``fit`` arranges them: the same Adam on one tensor.
+It is printed beside the others and counts in no row's value. A CUDA graph can be captured by the user of any library;
+``fit`` does it by itself.
 
 The peers are pinned in benchmarks/requirements.txt.
 """
@@ -25,9 +30,12 @@ import warnings
 import torch
 
 from benchmarks import peer_flows, record
+from nvpkit.training.flat import FlatParameters
 
 SMALL, LARGE = (2, 8, (128, 128)), (784, 8, (1000,) * 4)  # dim, couplings, hidden widths
+AS_IN_FIT = "nvpkit as in fit"
 RESULTS, TABLE = record.BUILD / "peers.jsonl", record.BUILD / "peers.md"
+FINAL = record.RESULTS / "peers.json"
 
 
 def rounds_of(functions, seconds, clock, sync=lambda: None):
@@ -35,7 +43,7 @@ def rounds_of(functions, seconds, clock, sync=lambda: None):
     for function in functions * 2:
         function()
     order, times, end = random.Random(0), [[] for _ in functions], time.perf_counter() + seconds
-    while time.perf_counter() < end or len(times[0]) < 7:
+    while time.perf_counter() < end or len(times[0]) < 5:
         for i in order.sample(range(len(functions)), len(functions)):
             sync()
             start = clock()
@@ -72,15 +80,18 @@ def error_of_median(values):
     return 1.2533 * (high - low) / 1.349 / len(values) ** 0.5
 
 
-def stepper(model, x, wrap=lambda loss: loss, **adam):
+def stepper(model, x, wrap=lambda loss: loss, flat=False, **adam):
     """One training step: the loss, its gradient, fused Adam. nvpkit looks at its data once, before, as ``fit`` does."""
-    optimizer = torch.optim.Adam(model.module.parameters(), lr=1e-4, fused=True, **adam)
+    parameters = model.module.parameters()
+    if flat:
+        parameters = FlatParameters(model.module).vectors
+    optimizer = torch.optim.Adam(parameters, lr=1e-4, fused=True, **adam)
     loss = wrap(lambda x: -model.log_prob(x).mean())
     trusted = getattr(model.module, "trusted", contextlib.nullcontext)
 
     def step():
         with trusted():
-            optimizer.zero_grad(set_to_none=True)
+            optimizer.zero_grad(set_to_none=not flat)
             loss(x).backward()
             optimizer.step()
 
@@ -90,30 +101,29 @@ def stepper(model, x, wrap=lambda loss: loss, **adam):
 def training(size, batch, seconds):
     models, x = peer_flows.build(*size), torch.randn(batch, size[0])
     what = f"training step, D={size[0]}, K={size[1]}, {size[2][0]}x{len(size[2])}, batch {batch}, eager, CPU"
-    return compare(what, [m.name for m in models], [stepper(m, x) for m in models], seconds, goal="more than 1")
+    names = [*(m.name for m in models), AS_IN_FIT]
+    functions = [*(stepper(m, x) for m in models), stepper(peer_flows.ours(*size), x, flat=True)]
+    return compare(what, names, functions, seconds, rivals=list(peer_flows.PEERS), goal="more than 1")
 
 
 def compiled(batch, seconds):
-    """The same with torch.compile: ours against the peers as they are, and against what compiles of them."""
-    models, x = peer_flows.build(*SMALL), torch.randn(batch, 2)
-    names, steps, failed = ["nvpkit compiled"], [], []
-    for model in peer_flows.build(*SMALL):
+    """The same with torch.compile: ours against the peers as they are; what compiles of them is printed too."""
+    x, functions, failed = torch.randn(batch, 2), {}, []
+    models = {f"{model.name} compiled": model for model in peer_flows.build(*SMALL)}
+    models[f"{AS_IN_FIT}, compiled"] = peer_flows.ours(*SMALL)
+    for name, model in models.items():
         torch._dynamo.reset()
-        step = stepper(model, x, lambda loss: torch.compile(loss, dynamic=False))
+        step = stepper(model, x, lambda loss: torch.compile(loss, dynamic=False), flat=name.startswith(AS_IN_FIT))
         try:
             step()
         except Exception as error:
-            failed.append(f"{model.name}: {type(error).__name__}")
+            failed.append(f"{name}: {type(error).__name__}")
             continue
-        steps.append(step)
-        if model.name != "nvpkit":
-            names.append(f"{model.name} compiled")
-    eager = [m.name for m in models]
+        functions[name] = step
+    functions |= {model.name: stepper(model, x) for model in peer_flows.build(*SMALL)}
     what = f"training step, D=2, K=8, 128x2, batch {batch}, compiled, CPU, against the peers eager"
-    functions = [*steps, *(stepper(m, x) for m in models)]
-    goal = "at least 1.3"
-    more = {"rivals": [n for n in eager if n != "nvpkit"], "goal": goal, "not_compiled": failed}
-    return compare(what, [*names, *eager], functions, seconds, **more)
+    more = {"rivals": list(peer_flows.PEERS), "goal": "at least 1.3", "not_compiled": failed}
+    return compare(what, list(functions), list(functions.values()), seconds, **more)
 
 
 def captured(batch, seconds):
@@ -204,7 +214,8 @@ def main():
     parser.add_argument("--json", action="store_true", help="print a JSON line for each row")
     parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS), metavar="NAME", help=", ".join(ROWS))
     parser.add_argument("--seconds", type=float, default=20.0, help="time for each row, beside compilation")
-    parser.add_argument("--fresh", action="store_true", help="forget what earlier runs measured")
+    parser.add_argument("--fresh", action="store_true", help="measure rows that are there again")
+    parser.add_argument("--record", action="store_true", help=f"write the rows to {FINAL}, to be committed")
     parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)  # one row, in this process
     arguments = parser.parse_args()
     if arguments.here:
@@ -213,11 +224,9 @@ def main():
         for name in arguments.rows:
             print(json.dumps({"row": name, **ROWS[name](arguments.seconds)}))
         return
-    if arguments.fresh:
-        RESULTS.unlink(missing_ok=True)
     for name in arguments.rows:
         done = {row["row"]: row for row in record.read(RESULTS)}
-        if name not in done:
+        if name not in done or arguments.fresh or "left_out" in done[name]:
             command = [sys.executable, "-m", "benchmarks.peers", "--here", "--rows", name]
             environment = {**os.environ, "OMP_NUM_THREADS": "1"}
             command += ["--seconds", str(arguments.seconds)]
@@ -227,8 +236,12 @@ def main():
         if arguments.json:
             print(json.dumps(done[name]), flush=True)
     rows = {row["row"]: row for row in record.read(RESULTS)}
-    text = table([rows[name] for name in ROWS if name in rows])
+    rows = [rows[name] for name in ROWS if name in rows]
+    text = table(rows)
     TABLE.write_text(text, encoding="utf-8")
+    if arguments.record:
+        FINAL.parent.mkdir(parents=True, exist_ok=True)
+        FINAL.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
     if not arguments.json:
         print(text, f"written to {TABLE}", sep="\n")
 
