@@ -54,12 +54,13 @@ def rounds_of(functions, seconds, clock, sync=lambda: None):
 
 
 def compare(what, names, functions, seconds, clock=time.thread_time, rivals=None, **more):
-    """Measure and return one row; ``rivals`` are the names that the value speaks of, all but the first by default."""
+    """Measure and return one row; ``rivals`` are those that the value speaks of, all but the first by default."""
     with record.stopwatch() as taken:
         times = rounds_of(functions, seconds, clock, more.pop("sync", lambda: None))
     ratios = {name: [t / o for t, o in zip(times[i], times[0])] for i, name in enumerate(names) if i > 0}
     medians = {name: statistics.median(values) for name, values in ratios.items()}
-    best = min(rivals or medians, key=medians.get)
+    rivals = rivals or list(medians)
+    best = min(rivals, key=medians.get)
     return record.row(
         what,
         round(medians[best], 3),
@@ -67,7 +68,8 @@ def compare(what, names, functions, seconds, clock=time.thread_time, rivals=None
         **taken,
         libraries=peer_flows.PEERS,
         best_peer=best,
-        times_as_long={name: round(value, 3) for name, value in medians.items()},
+        times_as_long={name: round(medians[name], 3) for name in rivals},
+        beside={name: round(value, 3) for name, value in medians.items() if name not in rivals},
         milliseconds={name: round(statistics.median(t), 3) for name, t in zip(names, times)},
         rounds=len(times[0]),
         **more,
@@ -201,7 +203,8 @@ def table(rows):
     for row in rows:
         value = row.get("left_out") or f"{row['value']} ± {row['standard_error'] or 0}"
         ours = next(iter(row.get("milliseconds", {}).values()), "")
-        others = ", ".join(f"{name} {ratio}" for name, ratio in row.get("times_as_long", {}).items())
+        others = {**row.get("times_as_long", {}), **row.get("beside", {})}
+        others = ", ".join(f"{name} {ratio}" for name, ratio in others.items())
         cells = (row["what"], ours, row.get("best_peer", ""), value, others, row["goal"], row["peak_memory_mib"])
         lines.append("| " + " | ".join(map(str, (*cells, row["wall_seconds"] or ""))) + " |")
     last = rows[-1]
@@ -241,7 +244,7 @@ def main():
     TABLE.write_text(text, encoding="utf-8")
     if arguments.record:
         FINAL.parent.mkdir(parents=True, exist_ok=True)
-        FINAL.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+        FINAL.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     if not arguments.json:
         print(text, f"written to {TABLE}", sep="\n")
 
