@@ -1,16 +1,25 @@
 """What `nvpkit train` does for each model and data unless it is told otherwise."""
 
-# Small nets, half of them 1x1, on squeezed images: many cheap steps. benchmarks/fit_images.py has what they reach.
+
+def squeezing(*scales):
+    """Return scales that squeeze first; each is given as its numbers of checkerboard and of channel couplings.
+
+    >>> squeezing((1, 0), (0, 2))
+    [['squeeze', 'squeezed_checkerboard'], ['squeeze', 'channel', 'channel']]
+    """
+    return [["squeeze"] + ["squeezed_checkerboard"] * first + ["channel"] * then for first, then in scales]
+
+
+# Small nets, half of them 1x1, on squeezed images, and learned noise: many cheap steps. benchmarks/fit_images.py has
+# what they reach.
 CHEAP = {
     "hidden": 32,
     "n_blocks": 1,
     "kernels": (3, 1),
     "skips": False,
     "norm": "pixel_actnorm",
-    "plan": [
-        ["squeeze"] + ["squeezed_checkerboard"] * 8,
-        ["squeeze"] + ["squeezed_checkerboard"] * 2 + ["channel"] * 2,
-    ],
+    "plan": squeezing((8, 0), (2, 2)),
+    "variational": {"width": 16, "n_couplings": 2},
 }
 # What a training takes unless it is told otherwise, for each model and each data set or kind of data. "settings" go to
 # the builder, the rest to fit.
@@ -42,15 +51,15 @@ DEFAULTS = {
     },
     "image_real_nvp": {
         "digits": {
-            "steps": 600,
-            "lr": 5e-3,
+            "steps": 370,
+            "lr": 7e-3,
             "batch_size": 64,
             "average": 0.998,
-            "settings": {**CHEAP, "equalize": True, "alpha": 1e-5},
+            "settings": {**CHEAP, "plan": squeezing((4, 2), (2, 2))},
         },
         # Grey images with an even background: it gets most of the room.
         "images": {
-            "steps": 1800,
+            "steps": 1650,
             "lr": 5e-3,
             "batch_size": 32,
             "average": 0.998,
