@@ -94,7 +94,7 @@ def test_the_first_layer_standardises():
 
 
 def test_who_samples_before_training_meets_the_same_density():
-    flow = models.real_nvp(3)
+    flow = models.real_nvp(3, 8)
     with torch.no_grad():
         for parameter in flow.parameters():
             parameter.copy_(0.3 * torch.randn(parameter.shape))
@@ -104,7 +104,7 @@ def test_who_samples_before_training_meets_the_same_density():
     data = 5 + 3 * torch.randn(500, 3)
     flow.initialise(data)
     z, _ = flow.bijection.layers[0](data)
-    torch.testing.assert_close(z.mean(0), torch.zeros(3), atol=1e-3, rtol=0)
+    assert z.mean(0).abs().max() < 1e-6
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_who_samples_before_training_meets_the_same_density():
     [{"dim": 2}, {"dim": 3, "hidden": 9, "norm": "actnorm", "levels": 5, "base": "logistic", "max_log_scale": 1.5}],
 )
 def test_the_configuration_is_text_that_builds_the_same_flow(settings):
-    flow = randomise(models.real_nvp(**settings))
+    flow = randomise(models.real_nvp(**settings), 0.1)
     config = json.loads(json.dumps(flow.config))
     assert config["model"] == "real_nvp"
     again = models.real_nvp(**config["settings"]).eval()
