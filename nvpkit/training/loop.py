@@ -12,6 +12,7 @@ from nvpkit.training.flat import FlatParameters
 from nvpkit.training.precision import bfloat16_conditioners
 from nvpkit.training.run import Run
 from nvpkit.training.schedules import SCHEDULES
+from nvpkit.training.soap import LARGEST
 from nvpkit.training.state import load_training
 from nvpkit.training.step import OPTIMIZERS
 
@@ -20,7 +21,7 @@ def fit(
     flow,
     data,
     steps=1000,
-    lr=1e-3,
+    lr=None,
     batch_size=256,
     validation=None,
     seed=0,
@@ -32,7 +33,7 @@ def fit(
     clip=100.0,
     validate_every=None,
     *,
-    optimizer="adam",
+    optimizer=None,
     schedule="cosine",
     warm_up=None,
     average=None,
@@ -51,7 +52,9 @@ def fit(
     - ``steps``, ``batch_size``: how many steps, and how many examples each one sees.
     - ``lr``, ``schedule``, ``warm_up``: the largest learning rate; "cosine" (down to zero), "linear" or "constant" or a
       function of the share of the way gone; how many steps it rises first (a tenth of all, 100 at most).
-    - ``optimizer``: "adam" or "adamw" (fused, betas .9 and .99), or a function (vectors, lr) -> optimiser.
+    - ``optimizer``: "adam" or "adamw" (fused, betas .9 and .99), "soap", or a function (vectors, lr) -> optimiser. With
+      neither ``optimizer`` nor ``lr``: SOAP at .005 for nets of small matrices on a CPU, where it gains most; else, and
+      where only ``lr`` is given, Adam (at .001).
     - ``clip``: bound on the gradient's norm; None turns it off.
     - ``average``: decay, such as .999, of an exponential moving average of weights and running statistics, which is
       what is validated and kept; None keeps the last weights.
@@ -77,6 +80,8 @@ def fit(
     """
     if not any(p.requires_grad for p in flow.parameters()):
         raise ValueError("the flow has no parameters to train")
+    home, device = next(flow.parameters()).device, choose_device(device)
+    optimizer, lr = _recipe(flow, device, optimizer, lr)
     settings = {
         "steps": steps,
         "lr": lr,
@@ -92,8 +97,6 @@ def fit(
         "bf16": bf16,
     }
     _check(settings, validation, checkpoint, resume, max_seconds)
-    home = next(flow.parameters()).device
-    device = choose_device(device)
     capture_is_a_must = capture is True
     capture = should_capture(capture, flow, device, compile, optimizer)
     with ExitStack() as stack:
@@ -167,6 +170,14 @@ def _every(validate_every, steps, data, batch_size):
             raise ValueError('validate_every="epoch" needs data of a known size; fresh samples have no epochs')
         return max(1, math.ceil(len(as_pair(data)[0]) / batch_size))
     return validate_every or max(1, steps // 20)
+
+
+def _recipe(flow, device, optimizer, lr):
+    """Return the optimiser and the learning rate, chosen where none was given."""
+    if optimizer is None:
+        small = all(p.ndim < 2 or (p.ndim == 2 and max(p.shape) <= LARGEST) for p in flow.parameters())
+        optimizer = "soap" if lr is None and small and device.type == "cpu" else "adam"
+    return optimizer, (5e-3 if optimizer == "soap" else 1e-3) if lr is None else lr
 
 
 def _named(what, choice, known):
