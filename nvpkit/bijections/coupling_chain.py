@@ -12,7 +12,8 @@ class CouplingChain(Chain):
 
     Two couplings share a cut when they keep the same entries, or one keeps what the other moves: alternating halves do.
     Between them the two parts of a vector stay apart, and the log-scales of all of them are summed once at the end: a
-    tenth of a training step in two dimensions. A layer that someone hung a hook on is called by itself.
+    tenth of a training step in two dimensions. A layer that someone hung a hook on is called by itself, save under
+    ``torch.compile``.
 
     >>> import torch
     >>> from nvpkit.bijections import AffineCoupling, half_mask
@@ -30,8 +31,9 @@ class CouplingChain(Chain):
 
     def _run(self, x, context, layers, inverse):
         log_det, log_scales, parts, before = None, [], None, None
+        look = not torch.compiler.is_compiling()  # a compiled flow would look for hooks again at every call
         for layer in layers:
-            alone = not isinstance(layer, Coupling) or layer.cut is None or has_hooks(layer)
+            alone = not isinstance(layer, Coupling) or layer.cut is None or (look and has_hooks(layer))
             if parts is not None and (alone or layer.cut != before.cut):
                 x, parts = before.together(parts), None
             if alone:
