@@ -25,6 +25,7 @@ test: env
 	ruff check .
 	nvpkit course release --all --check
 	python book/_ext/colab_notebooks.py --check
+	python -m benchmarks.tables --check
 	python -m pytest -n 2 --dist loadfile --ignore=tests/course --ignore=tests/book
 	python -m pytest tests/course tests/book
 
