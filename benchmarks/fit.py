@@ -28,6 +28,7 @@ from nvpkit.training import fit
 SEEDS, TABLE, FINAL = record.BUILD / "fit.jsonl", record.BUILD / "fit.md", record.RESULTS / "fit.json"
 GIVEN, FRESH = 200_000, 50_000  # samples to fit, samples to judge
 FIT = {"steps": 6000, "batch_size": 512}  # all else is fit's and real_nvp's default
+IN_8D = {"n_layers": 20, "hidden": (64, 64)}, {"steps": 7000, "batch_size": 512}
 
 
 def mixture(dim, n_components):
@@ -43,7 +44,7 @@ ROWS = {
     "eight": ("8 Gaussians, radius 4, sigma .5", lambda seed: eight_gaussians(4.0, 0.5), 0.015, 60, {}, FIT),
     "checkerboard": ("checkerboard", lambda seed: checkerboard(), 0.04, 60, {}, FIT),
     "rings": ("4 rings, sigma .05", lambda seed: rings(), 0.10, 60, {}, FIT),
-    "mixtures-8d": ("random 8-D mixtures, K=8", mixture(8, 8), 0.05, 120, {}, FIT),
+    "mixtures-8d": ("random 8-D mixtures, K=8", mixture(8, 8), 0.05, 120, *IN_8D),
 }
 
 

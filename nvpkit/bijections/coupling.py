@@ -178,6 +178,8 @@ class AffineCoupling(Coupling):
         """Bound what the net emits for s."""
         if self.gain is not None:
             return self.gain * torch.tanh(raw)
+        if self.max_log_scale == 1:
+            return torch.tanh(raw)  # what the line below gives, without its two products
         return self.max_log_scale * torch.tanh(raw / self.max_log_scale)
 
     def _move(self, x, emitted, active, inverse):

@@ -10,7 +10,7 @@ NORMS = {"actnorm": ActNorm, "batchnorm": BatchNorm}
 
 def real_nvp(
     dim,
-    n_layers=20,
+    n_layers=28,
     hidden=(64,),
     base="normal",
     context_dim=0,
