@@ -135,7 +135,7 @@ def test_a_compiled_flow_is_the_same_flow():
 
 
 def test_moons_are_learned():
-    flow, target = models.real_nvp(2, hidden=(32, 32)), moons()
+    flow, target = models.real_nvp(2, n_layers=8, hidden=(32, 32)), moons()
     fit(flow, target, steps=400, lr=5e-3, progress=False)
     estimate, error = kl_to(flow, target, 20_000)
     assert -3 * error < estimate < 0.15
