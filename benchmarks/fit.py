@@ -156,7 +156,7 @@ def main():
     write_atomically(TABLE, lambda partial: partial.write_text(table(rows), encoding="utf-8"))
     if arguments.record:
         FINAL.parent.mkdir(exist_ok=True)
-        text = json.dumps(rows, indent=1) + "\n"
+        text = "".join(json.dumps(row) + "\n" for row in rows)
         write_atomically(FINAL, lambda partial: partial.write_text(text, encoding="utf-8"))
     for row in rows:
         if arguments.json and row["name"] in names:

@@ -40,13 +40,19 @@ DEFAULTS = {
             "steps": 1500,
             "lr": 2e-3,
             "batch_size": 128,
-            "settings": {"hidden": (128, 128), "norm": "batchnorm", "dropout": 0.2},
+            "settings": {
+                "n_layers": 8,
+                "hidden": (128, 128),
+                "max_log_scale": None,
+                "norm": "batchnorm",
+                "dropout": 0.2,
+            },
         },
         "images": {
             "steps": 3000,
             "lr": 1e-3,
             "batch_size": 128,
-            "settings": {"n_layers": 6, "hidden": (256, 256), "norm": "actnorm"},
+            "settings": {"n_layers": 6, "hidden": (256, 256), "max_log_scale": None, "norm": "actnorm"},
         },
     },
     "image_real_nvp": {
