@@ -10,7 +10,7 @@ NORMS = {"actnorm": ActNorm, "batchnorm": BatchNorm}
 
 def real_nvp(
     dim,
-    n_layers=28,
+    n_layers=24,
     hidden=(64,),
     base="normal",
     context_dim=0,

@@ -53,7 +53,7 @@ def fit(
     - ``lr``, ``schedule``, ``warm_up``: the largest learning rate; "cosine" (down to zero), "linear" or "constant" or a
       function of the share of the way gone; how many steps it rises first (a tenth of all, 100 at most).
     - ``optimizer``: "adam" or "adamw" (fused, betas .9 and .99), "soap", or a function (vectors, lr) -> optimiser. With
-      neither ``optimizer`` nor ``lr``: SOAP at .005 for nets of small matrices on a CPU, where it gains most; else, and
+      neither ``optimizer`` nor ``lr``: SOAP at .01 for nets of small matrices on a CPU, where it gains most; else, and
       where only ``lr`` is given, Adam (at .001).
     - ``clip``: bound on the gradient's norm; None turns it off.
     - ``average``: decay, such as .999, of an exponential moving average of weights and running statistics, which is
@@ -177,7 +177,7 @@ def _recipe(flow, device, optimizer, lr):
     if optimizer is None:
         small = all(p.ndim < 2 or (p.ndim == 2 and max(p.shape) <= LARGEST) for p in flow.parameters())
         optimizer = "soap" if lr is None and small and device.type == "cpu" else "adam"
-    return optimizer, (5e-3 if optimizer == "soap" else 1e-3) if lr is None else lr
+    return optimizer, (1e-2 if optimizer == "soap" else 1e-3) if lr is None else lr
 
 
 def _named(what, choice, known):
