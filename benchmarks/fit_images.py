@@ -20,19 +20,17 @@ import torch
 from benchmarks import record
 from nvpkit import models, viz
 from nvpkit.data import images, levels
+from nvpkit.experiments.defaults import squeezing
 from nvpkit.files import write_atomically
 from nvpkit.metrics import bits_per_dim, importance_weighted_log_prob, round_trip_error
 from nvpkit.metrics.evaluation import mean_and_error
 from nvpkit.training import fit
 
+FINAL = record.RESULTS / "fit_images.json"
+# What a row over several seeds takes as a mean, and what as the largest.
+MEANS = ("value", "standard_error", "bits_per_dim", "importance_weighted_bits_16_draws")
+LARGEST = ("cpu_seconds", "wall_seconds", "peak_memory_mib", "round_trip_1000_test_images")
 CPU_GOAL, GPU_ONLY = "at most {} bits/dim within {} CPU seconds", "no GPU here: run this row where there is one"
-
-
-def plan(*scales):
-    """Return scales that squeeze first; each is given as its numbers of checkerboard and of channel couplings."""
-    return [["squeeze"] + ["squeezed_checkerboard"] * first + ["channel"] * then for first, then in scales]
-
-
 # Convolutions at half the side, small nets, learned noise: many steps in few seconds. MNIST gets equalised pixels too.
 FAST = {
     "hidden": 32,
@@ -49,7 +47,7 @@ ROWS = {
         "goal": CPU_GOAL.format("2.00", 20),
         "data": "digits",
         "model": "image_real_nvp",
-        "settings": {**FAST, "plan": plan((4, 2), (2, 2))},
+        "settings": {**FAST, "plan": squeezing((4, 2), (2, 2))},
         "fit": {"steps": 370, "lr": 7e-3, "batch_size": 64, "average": 0.998},
     },
     "mnist_180": {
@@ -57,7 +55,7 @@ ROWS = {
         "goal": CPU_GOAL.format("1.60", 180),
         "data": "mnist",
         "model": "image_real_nvp",
-        "settings": {**FAST, **EQUALIZED, "plan": plan((8, 0), (2, 2))},
+        "settings": {**FAST, **EQUALIZED, "plan": squeezing((8, 0), (2, 2))},
         "fit": {"steps": 1650, "lr": 5e-3, "batch_size": 32, "average": 0.998, "bf16": True},
     },
     "mnist_900": {
@@ -65,7 +63,7 @@ ROWS = {
         "goal": CPU_GOAL.format("1.40", 900),
         "data": "mnist",
         "model": "image_real_nvp",
-        "settings": {**FAST, **EQUALIZED, "plan": plan((8, 0), (2, 2))},
+        "settings": {**FAST, **EQUALIZED, "plan": squeezing((8, 0), (2, 2))},
         "fit": {"steps": 7500, "lr": 5e-3, "batch_size": 32, "average": 0.999, "bf16": True},
     },
     "gpu_mnist": {
@@ -80,7 +78,7 @@ ROWS = {
             "n_blocks": 2,
             "kernels": (3, 3),
             "variational": {"width": 32, "n_couplings": 4},
-            "plan": plan((12, 0), (4, 4)),
+            "plan": squeezing((12, 0), (4, 4)),
         },
         "fit": {"steps": 25_000, "lr": 2e-3, "batch_size": 256, "average": 0.9995, "bf16": True},
         "held_out": 2000,
@@ -112,7 +110,12 @@ def main():
     parser.add_argument("--steps", type=int, help="try a row out, on any machine: so many steps, 100 test images")
     parser.add_argument("--samples", type=Path, help="write a picture of 64 samples to this file")
     parser.add_argument("--results", type=Path, default=record.BUILD / "fit_images.json", help="file of finished rows")
+    parser.add_argument("--record", action="store_true", help="run nothing: write finished rows for README and book")
     chosen = parser.parse_args()
+    if chosen.record:
+        lines = "".join(json.dumps(row) + "\n" for row in summaries(record.read(chosen.results)))
+        write_atomically(FINAL, lambda partial: Path(partial).write_text(lines, encoding="utf-8"))
+        return
     if chosen.row is None:
         for name in ROWS:
             subprocess.run([sys.executable, "-m", "benchmarks.fit_images", "--row", name, *sys.argv[1:]], check=True)
@@ -138,20 +141,20 @@ def run(name, seed=0, minutes=None, resume=False, steps=None, samples=None):
     if steps is not None:
         fit_settings["steps"], test = steps, test[:100]
     checkpoint = record.BUILD / "fit_images" / f"{name}-{seed}.pt"
+    checkpoint.parent.mkdir(parents=True, exist_ok=True)
     spent_file = checkpoint.with_suffix(".json")
     spent = {"cpu_seconds": 0.0, "wall_seconds": 0.0}
     if resume and checkpoint.exists() and spent_file.exists():
         spent = json.loads(spent_file.read_text(encoding="utf-8"))
     pausable = {}
     if minutes is not None or resume:
-        checkpoint.parent.mkdir(parents=True, exist_ok=True)
         pausable = {"checkpoint": checkpoint, "resume": resume, "max_seconds": minutes and 60 * minutes}
     if validation is not None:
         pausable |= {"validation": validation, "validate_every": min(chosen["validate_every"], fit_settings["steps"])}
     with record.stopwatch() as taken:
         torch.manual_seed(seed)
-        flow = getattr(models, chosen["model"])(levels=levels(chosen["data"]), **settings)
-        flow.initialise(training[:2000])
+        flow = getattr(models, chosen["model"])(levels=levels(chosen["data"]), **settings).to(device)
+        flow.initialise(training[:2000].to(device))
         history = fit(flow, training, seed=seed, device=device, progress=False, **fit_settings, **pausable)
     spent = {key: spent[key] + taken[key] for key in spent}
     if pausable.get("checkpoint"):
@@ -159,12 +162,40 @@ def run(name, seed=0, minutes=None, resume=False, steps=None, samples=None):
     about = {"goal": goal, **spent, "name": name, "seed": seed, "steps": len(history.loss)}
     if history.ended == "time":
         return record.row(what, None, **about, note=f"paused at step {len(history.loss)}: --resume goes on")
-    value, error, more = _measured(flow.to(device), test, seed, in_nats=chosen["model"] == "nice")
+    value, error, more = _measured(flow, test, seed, in_nats=chosen["model"] == "nice")
     if has_gpu:
         more["peak_gpu_memory_mib"] = round(torch.cuda.max_memory_allocated() / 2**20)
     if samples is not None:
         _picture(flow.cpu(), seed, levels(chosen["data"]) - 1, samples)
     return record.row(what, value, standard_error=error, **about, best_step=history.best_step, **more)
+
+
+def summaries(finished):
+    """Return a row for each name: means over its seeds, the largest costs; a null row where none was finished.
+
+    The standard error is that of the test images. All seeds see the same ones, so more seeds do not lower it.
+    """
+    rows = []
+    for name, chosen in ROWS.items():
+        seeds = list({row["seed"]: row for row in finished if row["name"] == name}.values())
+        if not seeds:
+            note = GPU_ONLY if chosen.get("gpu") else "not run yet"
+            rows.append(record.row(chosen["what"], None, goal=chosen["goal"], name=name, note=note))
+            continue
+        means = {key: sum(row[key] for row in seeds) / len(seeds) for key in (*MEANS, "cpu_seconds")}
+        rows.append(
+            {
+                **{key: value for key, value in seeds[0].items() if key != "seed"},
+                **{key: max(row[key] for row in seeds) for key in LARGEST},
+                **{key: means[key] for key in MEANS},
+                "mean_cpu_seconds": round(means["cpu_seconds"], 2),
+                "seeds": [row["seed"] for row in seeds],
+                "values": [round(row["value"], 4) for row in seeds],
+                "settings": chosen["settings"],
+                "fit": chosen["fit"],
+            }
+        )
+    return rows
 
 
 def _prepared(chosen):
@@ -192,7 +223,7 @@ def _measured(flow, test, seed, in_nats):
     bound = importance_weighted_log_prob(flow, test[:500], 16).mean().item()
     more = {
         "bits_per_dim": bits,
-        "importance_weighted_bits_500_images_16_draws": bits_per_dim(bound, dims),
+        "importance_weighted_bits_16_draws": bits_per_dim(bound, dims),
         "round_trip_1000_test_images": round_trip_error(flow, test[:1000].to(device), continuous=True),
         "parameters": sum(p.numel() for p in flow.parameters()),
         "test_images": len(test),
