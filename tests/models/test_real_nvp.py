@@ -138,7 +138,7 @@ def test_moons_are_learned():
     flow, target = models.real_nvp(2, n_layers=8, hidden=(32, 32)), moons()
     fit(flow, target, steps=400, lr=5e-3, progress=False)
     estimate, error = kl_to(flow, target, 20_000)
-    assert -3 * error < estimate < 0.15
+    assert -3 * error < estimate < 0.3  # the nearest mistake in a coupling costs twice that
     assert round_trip_error(flow, target.sample(1000)) < 1e-4
 
 
