@@ -133,6 +133,7 @@ def main():
     parser.add_argument("--seeds", type=seeds_of, default=list(range(10)), help="such as 0-9")
     parser.add_argument("--fresh", action="store_true", help="forget what earlier runs measured")
     parser.add_argument("--record", action="store_true", help=f"write the rows to {FINAL.name} in benchmarks/results")
+    parser.add_argument("--collect", action="store_true", help="run nothing: take the seeds that are there")
     parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)  # one seed, in this process
     arguments = parser.parse_args()
     if arguments.row in fit_images.ROWS:
@@ -146,7 +147,7 @@ def main():
     if arguments.fresh:
         SEEDS.unlink(missing_ok=True)
     done = {(row["name"], row["seed"]) for row in record.read(SEEDS)}
-    for seed in arguments.seeds:
+    for seed in [] if arguments.collect else arguments.seeds:
         for name in names:
             if (name, seed) not in done:
                 # A process of its own, so that peak memory is this row's; on one thread from the start.
