@@ -18,6 +18,7 @@ The peers are pinned in benchmarks/requirements.txt.
 
 import argparse
 import contextlib
+import importlib.util
 import json
 import os
 import random
@@ -222,6 +223,9 @@ def main():
     parser.add_argument("--record", action="store_true", help=f"write the rows to {FINAL}, to be committed")
     parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)  # one row, in this process
     arguments = parser.parse_args()
+    missing = [name for name in peer_flows.PEERS if importlib.util.find_spec(name) is None]
+    if missing:
+        sys.exit(f"{', '.join(missing)} not installed: python -m pip install -r benchmarks/requirements.txt")
     if arguments.here:
         warnings.simplefilter("ignore")
         torch.set_num_threads(1)

@@ -209,14 +209,16 @@ def list_data(as_json: AsJson = False):
         {"name": name, "shape": list(shape), "levels": levels, "available": data.available(name)}
         for name, (_, levels, shape) in SETS.items()
     ]
+    textures = data.texture_names()
     if as_json:
-        typer.echo(json.dumps({"folders": folders, "sets": rows}, indent=2))
+        typer.echo(json.dumps({"folders": folders, "sets": rows, "textures": list(textures)}, indent=2))
         return
     for row in rows:
         size = "x".join(map(str, row["shape"]))
         state = "here" if row["available"] else f"missing: nvpkit data download {row['name']}"
         typer.echo(f"{row['name']:14} {size:8} {row['levels']:3} levels  {state}")
-    typer.echo(f"searched: {', '.join(folders)}; digits is installed with the package")
+    typer.echo(f"textures       {', '.join(textures)}")
+    typer.echo(f"searched: {', '.join(folders)}; digits, brick, grass and gravel are installed with the package")
 
 
 @data_app.command("download")

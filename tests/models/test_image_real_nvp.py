@@ -8,6 +8,7 @@ import torch
 
 from nvpkit import ShapeError, models
 from nvpkit.bijections import ActNorm, AffineCoupling, BatchNorm, Chain, Dequantize, Logit, Split, Squeeze
+from nvpkit.metrics import importance_weighted_log_prob
 from nvpkit.models.image_real_nvp import paper_plan, squeeze_first_plan
 
 SETTINGS = {
@@ -242,6 +243,25 @@ def test_equalised_pixels_are_part_of_the_flow_and_need_data():
     background = torch.distributions.Normal(0, 1).cdf(torch.logit(torch.tensor(0.7)))
     assert abs((flow.sample(500) == 0).float().mean() - background) < 0.03
     assert torch.equal(flow.inverse(flow(x)[0])[0], x.float())
+
+
+@pytest.mark.parametrize("front", [{}, {"variational": {"width": 4, "n_couplings": 2}}, {"equalize": 0.8}])
+def test_the_masses_of_all_images_sum_to_one(front):
+    plan = [["squeeze", *["squeezed_checkerboard"] * 4]]
+    flow = models.image_real_nvp((1, 2, 4), levels=2, plan=plan, hidden=4, n_blocks=1, alpha=1e-4, **front)
+    flow.initialise((torch.rand(200, 1, 2, 4) < 0.3).long())
+    with torch.no_grad():
+        for parameter in flow.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    flow.double().eval()
+    every_image = torch.cartesian_prod(*[torch.arange(2)] * 8).reshape(-1, 1, 2, 4)
+    masses = importance_weighted_log_prob(flow, every_image, 500).exp()
+    # Near one, and no more than the draws' own scatter above it.
+    assert 0.97 < masses.sum() < 1.02
+    # Images that are drawn often are those of large mass.
+    drawn = (flow.sample(20_000).flatten(1).long() * 2 ** torch.arange(7, -1, -1)).sum(1).bincount(minlength=256)
+    torch.testing.assert_close(drawn / 20_000, masses.float(), rtol=0, atol=0.012)
+    assert masses.max() > 4 * masses.median(), "all images are as likely: this test would pass for noise"
 
 
 def test_context_changes_the_density_and_is_asked_for():
