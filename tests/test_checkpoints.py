@@ -1,5 +1,6 @@
 """Saved flows come back the same; a file that cannot be read is named, with the remedy, in one sentence."""
 
+import importlib.util
 import json
 import pickle
 import sys
@@ -10,6 +11,9 @@ import torch
 from nvpkit import CheckpointError, models
 from nvpkit.checkpoints import load_flow, read_state, save_flow
 
+needs_safetensors = pytest.mark.skipif(
+    importlib.util.find_spec("safetensors") is None, reason="safetensors, of the extra [course], is not installed"
+)
 SETTINGS = {"dim": 4, "hidden": [8, 8], "levels": 17}
 BUILDS = {
     "nice": SETTINGS,
@@ -45,7 +49,7 @@ def test_a_flow_comes_back_with_its_description(saved, named):
     assert sorted(path.name for path in folder.iterdir()) == ["model.json", "model.pt"]
 
 
-@pytest.mark.parametrize("weights", ["pt", "safetensors"])
+@pytest.mark.parametrize("weights", ["pt", pytest.param("safetensors", marks=needs_safetensors)])
 @pytest.mark.parametrize("model", list(BUILDS))
 def test_every_model_comes_back_in_either_format(tmp_path, model, weights):
     flow = randomised(model, BUILDS[model]).double()
@@ -60,6 +64,7 @@ def test_every_model_comes_back_in_either_format(tmp_path, model, weights):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model.json", "model.pt"]
 
 
+@needs_safetensors
 def test_safetensors_that_are_missing_or_damaged_are_named(tmp_path, monkeypatch):
     flow = randomised("nice", SETTINGS)
     path = save_flow(tmp_path, flow, "safetensors") / "model.safetensors"
@@ -73,6 +78,7 @@ def test_safetensors_that_are_missing_or_damaged_are_named(tmp_path, monkeypatch
             call()
 
 
+@needs_safetensors
 @pytest.mark.parametrize("damage", ["missing", "empty", "truncated", "text", "another"])
 def test_damage_of_safetensors_is_named(tmp_path, damage):
     path = save_flow(tmp_path, randomised("nice", SETTINGS), "safetensors") / "model.safetensors"
