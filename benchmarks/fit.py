@@ -78,7 +78,7 @@ def summary(name, seeds):
     worst = {key: max(row[key] for row in seeds) for key in ("cpu_seconds", "wall_seconds", "round_trip")}
     first = {key: seeds[0][key] for key in ("hardware", "versions")}
     return {
-        "what": f"{what}, KL(true || model)",
+        "what": f"KL, {what}",
         "value": values.mean().item(),
         "standard_error": spread,
         "goal": f"at most {goal:g} within {limit} CPU seconds",
