@@ -34,6 +34,11 @@ def _one_thread_one_seed_no_open_figures():
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
         sys.modules["torch"].manual_seed(0)
+    _close_figures()  # those of the package's own examples, which run outside this folder
     yield
+    _close_figures()
+
+
+def _close_figures():
     if "matplotlib.pyplot" in sys.modules:
         sys.modules["matplotlib.pyplot"].close("all")
