@@ -9,24 +9,7 @@ from nvpkit.data import parabola
 from nvpkit.distributions import standard_normal
 from nvpkit.flow import Flow
 from nvpkit.nets import MLP
-from nvpkit.training import fit
-
-
-def small(seed=0, **settings):
-    torch.manual_seed(seed)
-    return models.nice(2, hidden=(16,), **settings)
-
-
-def state(flow):
-    return {key: value.clone() for key, value in flow.state_dict().items()}
-
-
-def same(one, other):
-    return all(torch.equal(one[key], other[key]) for key in one)
-
-
-def quietly(flow, data, **settings):
-    return fit(flow, data, progress=False, **{"steps": 20, "batch_size": 32, **settings})
+from tests.small_trainings import quietly, same, small, state
 
 
 class Stops(Exception):
