@@ -1,6 +1,5 @@
 """Pictures show what they are given: the arrays and limits that are drawn, not the look."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
@@ -8,6 +7,7 @@ import torch
 from nvpkit import models, viz
 from nvpkit.data import images, moons, parabola
 from nvpkit.training import History
+from tests.viz.axes import drawn_on_axes_given_and_on_new_ones
 
 
 def test_samples_draws_each_point_where_it_is():
@@ -101,14 +101,7 @@ def test_warped_grid_draws_the_images_of_straight_lines():
     ],
 )
 def test_each_draws_on_the_axes_given_or_on_a_new_white_figure(draw):
-    _, ax = plt.subplots()
-    before = plt.get_fignums()
-    assert draw(ax) is ax
-    assert plt.get_fignums() == before
-    new = draw(None)
-    assert new is not ax
-    assert new.figure.get_facecolor() == (1, 1, 1, 1)
-    new.figure.canvas.draw()
+    drawn_on_axes_given_and_on_new_ones(draw)
 
 
 def test_the_two_colours_differ_in_brightness():

@@ -1,11 +1,11 @@
 """Latents, spectra, scores and ROC curves: what is drawn is what was given."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
 
 from nvpkit import applications, viz
+from tests.viz.axes import drawn_on_axes_given_and_on_new_ones
 
 
 def test_latents_in_the_plane_and_the_regions_that_hold_the_base():
@@ -87,14 +87,7 @@ def test_the_roc_curve_is_drawn_with_its_area_and_error():
     ],
 )
 def test_each_draws_on_the_axes_given_or_on_a_new_white_figure(draw):
-    _, ax = plt.subplots()
-    before = plt.get_fignums()
-    assert draw(ax) is ax
-    assert plt.get_fignums() == before
-    new = draw(None)
-    assert new is not ax
-    assert new.figure.get_facecolor() == (1, 1, 1, 1)
-    new.figure.canvas.draw()
+    new = drawn_on_axes_given_and_on_new_ones(draw)
     assert new.get_xlabel()
 
 
