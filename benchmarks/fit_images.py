@@ -32,6 +32,7 @@ MEANS = ("value", "standard_error", "bits_per_dim", "importance_weighted_bits_16
 LARGEST = ("cpu_seconds", "wall_seconds", "peak_memory_mib", "round_trip_1000_test_images")
 CPU_GOAL, GPU_ONLY = "at most {} bits/dim within {} CPU seconds", "no GPU here: run this row where there is one"
 # Convolutions at half the side, small nets, learned noise: many steps in few seconds. MNIST gets equalised pixels too.
+# Written out, not taken from nvpkit's defaults: a recorded row must not change when they do.
 FAST = {
     "hidden": 32,
     "n_blocks": 1,
